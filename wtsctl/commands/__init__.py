@@ -1,0 +1,16 @@
+"""The commands, one file each: parse, call, report, exit code.
+
+These modules are all imported at start-up, so they import only typer at their top; what a command needs it
+imports inside its function.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add every command to the app, in the order that `--help` lists them."""

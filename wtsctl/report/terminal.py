@@ -1,0 +1,87 @@
+"""The two streams of a command: data on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+# Wide enough that rich never truncates or wraps a cell when nobody looks at a screen.
+_NO_TTY_WIDTH = 10_000
+
+
+class Terminal:
+    """Where a command writes, and how.
+
+    Args:
+        color: False turns colours off; NO_COLOR in the environment does too.
+        quiet: drop progress and notes (never warnings or errors).
+        verbosity: how many times `-v` was given.
+    """
+
+    def __init__(self, *, color: bool = True, quiet: bool = False, verbosity: int = 0) -> None:
+        self.color = color and not os.environ.get("NO_COLOR")
+        self.quiet = quiet
+        self.verbosity = verbosity
+
+    @property
+    def live(self) -> bool:
+        """Whether stderr is a screen that can be redrawn."""
+        return sys.stderr.isatty() and not self.quiet and os.environ.get("TERM") != "dumb"
+
+    def note(self, text: str) -> None:
+        """A message for the person who runs the command; dropped by `--quiet`."""
+        if not self.quiet:
+            sys.stderr.write(f"{text}\n")
+            sys.stderr.flush()
+
+    def detail(self, text: str) -> None:
+        """A message that only `-v` shows."""
+        if self.verbosity:
+            self.note(text)
+
+    def warn(self, text: str) -> None:
+        """A message that is shown even with `--quiet`."""
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
+
+    def write(self, text: str) -> None:
+        """Data, as it is, on stdout."""
+        sys.stdout.write(text)
+
+    def console(self, *, stderr: bool = False) -> Console:
+        """A rich console for one stream; without a TTY it neither colours nor truncates."""
+        from rich.console import Console
+
+        tty = (sys.stderr if stderr else sys.stdout).isatty()
+        return Console(
+            stderr=stderr,
+            no_color=not self.color,
+            highlight=False,
+            markup=False,
+            emoji=False,
+            soft_wrap=not tty,
+            width=None if tty else _NO_TTY_WIDTH,
+            # rich would honour FORCE_COLOR in a pipe; scripts that set it ask for exactly that.
+            legacy_windows=False,
+        )
+
+    def print(self, renderable: RenderableType) -> None:
+        """A table or text on stdout."""
+        self.console().print(renderable)
+
+    @contextmanager
+    def drawing(self) -> Iterator[Any]:
+        """A `rich.live.Live` on stderr while something is in progress, or None where nothing can be redrawn."""
+        if not self.live:
+            yield None
+            return
+        from rich.live import Live
+
+        with Live(console=self.console(stderr=True), auto_refresh=False, transient=True) as live:
+            yield live
