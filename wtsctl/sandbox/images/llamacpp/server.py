@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 """llama.cpp's own HTTP server, started from the xllamacpp wheel.
 
 The flags and environment variables are those of upstream's `llama-server`, so a manifest written for this
@@ -111,8 +110,9 @@ def main() -> NoReturn:
     try:
         server = Server(params)
     except RuntimeError:
-        # llama.cpp has logged the cause above, in its own words; the binding only says that it failed.
-        fail(f"cannot serve {options.model} on {options.host}:{options.port}; the lines above say why")
+        # The binding only says that it failed. llama.cpp logs the cause from a thread of its own, so those
+        # lines can come before or after this one.
+        fail(f"cannot serve {options.model} on {options.host}:{options.port}; llama.cpp's log lines say why")
     sys.stderr.write(f"llama-server: serving {options.model} at {server.listening_address}\n")
     sys.stderr.flush()
     signal.sigwait(stop)

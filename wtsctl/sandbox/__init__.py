@@ -1,0 +1,1 @@
+"""A Kubernetes on this machine, for trying wtsctl and for its tests."""

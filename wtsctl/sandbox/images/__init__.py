@@ -1,0 +1,1 @@
+"""The container images of the sandbox, built on this machine and cached."""
