@@ -54,9 +54,7 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 class Entry(BaseModel):
     """What all parts of models.yaml share: unknown keys are errors, values cannot change, keys are camelCase."""
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, alias_generator=to_camel, populate_by_name=True
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, alias_generator=to_camel, populate_by_name=True)
 
 
 class Runtime(StrEnum):
@@ -201,9 +199,7 @@ class Assertion(Entry):
     regex: Annotated[str, AfterValidator(_regex)] | None = Field(
         None, min_length=1, description="the answer matches this Python regular expression somewhere"
     )
-    finish_reason: Literal["stop", "length", "tool_calls"] | None = Field(
-        None, description="why the model stopped"
-    )
+    finish_reason: Literal["stop", "length", "tool_calls"] | None = Field(None, description="why the model stopped")
     min_tokens: int | None = Field(None, ge=1, description="the server counted at least this many tokens")
 
     @model_validator(mode="after")
@@ -221,9 +217,7 @@ class Prompt(Entry):
     prompt: str = Field(min_length=1, description="the user message")
     system: str | None = Field(None, min_length=1, description="a system message before it")
     max_tokens: int = Field(64, ge=1, le=131072, description="the answer is cut after this many tokens")
-    assertions: tuple[Assertion, ...] = Field(
-        min_length=1, alias="assert", strict=False, description="all must hold"
-    )
+    assertions: tuple[Assertion, ...] = Field(min_length=1, alias="assert", strict=False, description="all must hold")
 
 
 class Budget(Entry):
@@ -245,7 +239,9 @@ class Model(Entry):
     name: ServedName = Field(description="the id that the endpoint answers to (`--served-model-name`)")
     aliases: tuple[ServedName, ...] = Field((), strict=False, description="further ids the endpoint answers to")
     runtime: RuntimeName = Field(description="vllm, kserve or llamacpp")
-    model: str = Field(min_length=1, description="Hugging Face id, or for llamacpp the path of a GGUF file in the image")
+    model: str = Field(
+        min_length=1, description="Hugging Face id, or for llamacpp the path of a GGUF file in the image"
+    )
     role: RoleName = Field(description="chat, code, docs or safety")
     namespace: DnsLabel | None = Field(None, description="unset: `defaults.namespace`")
     service: Service | None = Field(None, description="unset: the model's name as a DNS label, port 8000")
@@ -257,14 +253,14 @@ class Model(Entry):
     parallel: Parallel = Field(default_factory=Parallel, description="how one pod uses its GPUs")
     max_model_len: int = Field(ge=1, description="longest context in tokens, prompt and answer together")
     args: tuple[str, ...] = Field((), strict=False, description="further arguments for the server, after our own")
-    threads: int | None = Field(None, ge=1, le=1024, description="llamacpp: CPU threads for generation; unset: its own choice")
+    threads: int | None = Field(
+        None, ge=1, le=1024, description="llamacpp: CPU threads for generation; unset: its own choice"
+    )
     resources: Resources = Field(description="requests and limits of the container")
     startup_timeout: Duration = Field(
         "15m", description="how long a pod may take from container start to its first healthy answer"
     )
-    path: RelativePath | None = Field(
-        None, description="folder in the kustomize tree; unset: NAMESPACE/NAME"
-    )
+    path: RelativePath | None = Field(None, description="folder in the kustomize tree; unset: NAMESPACE/NAME")
     smoke: tuple[Prompt, ...] = Field((), strict=False, description="prompts of `wtsctl smoke-test`")
     budgets: tuple[Budget, ...] = Field((), strict=False, description="latency limits of `wtsctl smoke-test`")
 
@@ -323,7 +319,9 @@ class Catalog(Entry):
     name: DnsLabel = Field(description="name of the installation; its objects are labelled with it")
     defaults: Defaults = Field(description="what holds for every model that does not say otherwise")
     secrets: Secrets = Field(default_factory=Secrets, description="Secrets that the workloads read")
-    cache: Cache | None = Field(None, description="volume for downloaded weights; unset: weights live as long as their pod")
+    cache: Cache | None = Field(
+        None, description="volume for downloaded weights; unset: weights live as long as their pod"
+    )
     models: tuple[Model, ...] = Field(strict=False, min_length=1, description="the served models")
     llama_stack: LlamaStack | None = Field(None, description="the Llama Stack server")
     agents: tuple[Agent, ...] = Field((), strict=False, description="the agents behind it")

@@ -16,14 +16,14 @@ class Output(StrEnum):
     JSON = "json"
 
 
-File = Annotated[
-    Path, typer.Option("--file", "-f", metavar="FILE", help="The catalog to read.", show_default=True)
-]
+File = Annotated[Path, typer.Option("--file", "-f", metavar="FILE", help="The catalog to read.", show_default=True)]
 Profile = Annotated[
-    str | None, typer.Option("--profile", metavar="NAME", help="Profile of the catalog to merge in.", envvar="WTSCTL_PROFILE")
+    str | None,
+    typer.Option("--profile", metavar="NAME", help="Profile of the catalog to merge in.", envvar="WTSCTL_PROFILE"),
 ]
 Kubeconfig = Annotated[
-    Path | None, typer.Option("--kubeconfig", metavar="FILE", help="Kubeconfig to use instead of $KUBECONFIG or ~/.kube/config.")
+    Path | None,
+    typer.Option("--kubeconfig", metavar="FILE", help="Kubeconfig to use instead of $KUBECONFIG or ~/.kube/config."),
 ]
 Context = Annotated[str | None, typer.Option("--context", metavar="NAME", help="Context of the kubeconfig.")]
 Format = Annotated[Output, typer.Option("--output", "-o", help="How the result is written on stdout.")]

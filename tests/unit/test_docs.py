@@ -1,0 +1,34 @@
+"""The documentation says what the program does, and nothing it does not."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from wtsctl.errors import ExitCode
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "tests").rglob("*.md")])
+
+
+def test_exit_codes_page_is_the_table() -> None:
+    """docs/reference/exit-codes.md lists exactly the codes of errors.py, with their names."""
+    page = (ROOT / "docs/reference/exit-codes.md").read_text()
+    rows = re.findall(r"^\| (\d+) \| `([A-Z_]+)` \|", page, re.MULTILINE)
+    assert rows == [(str(int(code)), code.name) for code in ExitCode]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    """Every relative link of a page names a file of the project."""
+    for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text()):
+        if not re.match(r"[a-z]+:", target):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_every_decision_is_listed() -> None:
+    """docs/adr/README.md links to each decision, in order."""
+    listed = re.findall(r"\((\d{4}-[\w-]+\.md)\)", (ROOT / "docs/adr/README.md").read_text())
+    assert listed == sorted(path.name for path in (ROOT / "docs/adr").glob("[0-9]*.md"))

@@ -1,0 +1,46 @@
+"""What starting wtsctl costs: `--help` and `--version` must not load what only a command needs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from wtsctl import __version__
+
+HEAVY = {"kubernetes", "httpx", "jinja2", "yaml", "pydantic", "rich"}
+
+_SHOW_MODULES = """
+import json, sys
+sys.argv = ["wtsctl", *json.loads(sys.argv[1])]
+import runpy
+try:
+    runpy.run_module("wtsctl", run_name="__main__")
+except SystemExit as end:
+    code = end.code
+sys.stderr.write(json.dumps([code, sorted(sys.modules)]))
+"""
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["deploy", "--help"], ["status", "--help"], ["smoke-test", "--help"]]
+)
+def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
+    """Help is text: none of the libraries that talk to clusters, models or screens is imported for it."""
+    done = subprocess.run(
+        [sys.executable, "-c", _SHOW_MODULES, json.dumps(arguments)], capture_output=True, text=True, check=True
+    )
+    code, modules = json.loads(done.stderr)
+    assert code == 0
+    assert "Usage:" in done.stdout
+    assert HEAVY.isdisjoint(name.partition(".")[0] for name in modules)
+
+
+def test_version_loads_not_even_typer() -> None:
+    """Scripts ask for the version often, so it is answered before the command line is built."""
+    program = "import sys; sys.argv = ['wtsctl', '--version']\nfrom wtsctl.__main__ import main\nmain()\n"
+    program += "sys.exit('typer' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, f"wtsctl {__version__}\n")
