@@ -1,0 +1,1 @@
+"""From timestamped bytes to a verdict: events, samples, summaries, assertions, budgets. Pure."""

@@ -1,0 +1,1 @@
+"""Requests to model endpoints. The only package that imports httpx; a failed request is data, no exception."""

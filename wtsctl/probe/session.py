@@ -1,0 +1,187 @@
+"""One connection to one endpoint: requests one after another, every byte stamped when it came."""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+import threading
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Self
+
+import httpx
+
+from wtsctl import __version__
+from wtsctl.latency.exchange import Chunk, Exchange, Opening
+from wtsctl.latency.failure import FailureKind, ProbeFailure
+from wtsctl.probe.faults import failure_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import TracebackType
+
+    from wtsctl.probe.target import Target
+
+# An error message is read to here and no further.
+_REFUSAL_BYTES = 65536
+_SUCCESS = range(200, 300)
+
+
+class Session:
+    """A connection that is kept open between requests. Not for use by several threads.
+
+    HTTP/1.1, because one request at a time gains nothing from HTTP/2 and its framing costs time; synchronous,
+    because an event loop between the socket and the stamp adds its own delay (docs/adr/0008).
+    """
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        timeouts = target.timeouts
+        self._client = httpx.Client(
+            # For plain http a context that was never filled: httpx would read all root certificates for it.
+            verify=target.ssl_context or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+            timeout=httpx.Timeout(timeouts.total, connect=min(timeouts.connect, timeouts.total)),
+            limits=httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=None),
+            proxy=target.http_proxy,
+            # The target says which proxy to take; the environment's netrc and certificates stay out of it.
+            trust_env=False,
+            # A redirect would carry our credentials to wherever it points.
+            follow_redirects=False,
+        )
+        self._socket: socket.socket | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        self._client.close()
+
+    def get(self, path: str, *, limit: int) -> Exchange:
+        """GET a path below the base URL, reading at most `limit` bytes."""
+        return self._exchange("GET", path, None, "application/json", limit)
+
+    def post(self, path: str, document: Mapping[str, Any], *, limit: int) -> Exchange:
+        """POST a JSON document and read the answer as it streams, at most `limit` bytes of it."""
+        body = json.dumps(document, ensure_ascii=False).encode()
+        return self._exchange("POST", path, body, "text/event-stream, application/json", limit)
+
+    def redacted(self, failure: ProbeFailure) -> ProbeFailure:
+        """`failure` without our credentials, which some servers repeat in their error pages."""
+        message = failure.message
+        for value in self._target.headers().values():
+            # Of "Bearer TOKEN" the token, which may stand alone.
+            token = value.rpartition(" ")[2]
+            message = message.replace(token, "[hidden]") if token else message
+        return replace(failure, message=message)
+
+    def _exchange(self, method: str, path: str, body: bytes | None, accept: str, limit: int) -> Exchange:
+        secrets = self._target.headers()
+        headers = {
+            "User-Agent": f"wtsctl/{__version__}",
+            "Accept": accept,
+            # A compressed stream comes in blocks, which hides when each token came.
+            "Accept-Encoding": "identity",
+            **({"Content-Type": "application/json"} if body is not None else {}),
+            **secrets,
+        }
+        wire = _Wire()
+        extensions: dict[str, Any] = {"trace": wire.trace}
+        if self._target.server_name:
+            extensions["sni_hostname"] = self._target.server_name
+        wire.socket = self._socket
+        watchdog = threading.Timer(self._target.timeouts.total, wire.expire)
+        watchdog.daemon = True
+        watchdog.start()
+        failure: ProbeFailure | None = None
+        response: httpx.Response | None = None
+        chunks: list[Chunk] = []
+        try:
+            request = self._client.build_request(
+                method, self._target.base_url + path, content=body, headers=headers, extensions=extensions
+            )
+            response = self._client.send(request, stream=True)
+            allowed = limit if response.status_code in _SUCCESS else min(limit, _REFUSAL_BYTES)
+            size = 0
+            stamp = time.perf_counter_ns
+            for data in response.iter_raw():
+                chunks.append(Chunk(stamp(), data))
+                size += len(data)
+                if size > allowed:
+                    # Of an error, the beginning is enough.
+                    if allowed == limit:
+                        message = f"the answer is longer than {limit // 1024} KiB; reading was stopped there"
+                        failure = ProbeFailure(FailureKind.TOO_LARGE, message, response.status_code)
+                    break
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            failure = failure_of(error, self._target, response.status_code if response else None)
+        finally:
+            watchdog.cancel()
+            if response is not None:
+                response.close()
+            self._socket = wire.socket
+        if wire.expired:
+            what = "no complete answer" if chunks else "no answer"
+            message = f"{what} within {self._target.timeouts.total:g} s"
+            failure = ProbeFailure(FailureKind.TIMEOUT, message, response.status_code if response else None)
+        return _exchange_of(wire, response, tuple(chunks), failure)
+
+
+def _exchange_of(
+    wire: _Wire, response: httpx.Response | None, chunks: tuple[Chunk, ...], failure: ProbeFailure | None
+) -> Exchange:
+    if response is None:
+        return Exchange(wire.sent_ns, opening=wire.opening, failure=failure)
+    return Exchange(
+        sent_ns=wire.sent_ns,
+        headers_ns=wire.headers_ns,
+        opening=wire.opening,
+        status=response.status_code,
+        content_type=response.headers.get("content-type", "").partition(";")[0].strip().lower(),
+        encoding=response.headers.get("content-encoding", "").strip().lower(),
+        location=response.headers.get("location", "") if response.is_redirect else "",
+        chunks=chunks,
+        failure=failure,
+    )
+
+
+class _Wire:
+    """The moments of one request that httpx does not return, taken from its trace extension.
+
+    https://www.encode.io/httpcore/extensions/#trace lists the events.
+    """
+
+    def __init__(self) -> None:
+        self.sent_ns: int | None = None
+        self.headers_ns: int | None = None
+        self.opening: Opening | None = None
+        self.socket: socket.socket | None = None
+        self.expired = False
+        self._began_ns = 0
+
+    def trace(self, event: str, info: Mapping[str, Any]) -> None:
+        now = time.perf_counter_ns()
+        step = event.partition(".")[2]
+        if step == "send_request_headers.started":
+            self.sent_ns = now
+        elif step == "receive_response_headers.complete":
+            self.headers_ns = now
+        elif step in {"connect_tcp.started", "start_tls.started"}:
+            self._began_ns = now
+        elif step in {"connect_tcp.complete", "start_tls.complete"}:
+            seconds = (now - self._began_ns) / 1e9
+            tcp = self.opening.tcp if self.opening and step == "start_tls.complete" else seconds
+            self.opening = Opening(tcp=tcp, tls=seconds if step == "start_tls.complete" else None)
+            self.socket = info["return_value"].get_extra_info("socket")
+
+    def expire(self) -> None:
+        """Cut the connection off: httpx bounds each read, and a server that drips bytes would never reach that."""
+        self.expired = True
+        if self.socket is not None:
+            try:
+                # Not SSLSocket's own method, which drops the TLS state that the reading thread is using.
+                socket.socket.shutdown(self.socket, socket.SHUT_RDWR)
+            except OSError:
+                return
