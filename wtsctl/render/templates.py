@@ -1,0 +1,250 @@
+"""Template texts → YAML documents: the Jinja environment, its limits, and errors with template and line."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from types import TracebackType
+from typing import Any, Self
+
+import jinja2
+import jinja2.exceptions
+import jinja2.sandbox
+import yaml
+
+from wtsctl.errors import TemplateError
+from wtsctl.render import yamltext
+
+SUFFIX = ".j2"
+_FOLDER = "templates/"
+# A template that says more than this is broken: the API server takes no object above 1.5 MiB.
+_MAX_CHARACTERS = 1_500_000
+# Turns of `range` in one rendering, all loops together.
+_MAX_RANGE = 100_000
+_MAX_REPEAT = 100_000
+# Filters that are not the same each time, or that write HTML.
+_NO_FILTERS = ("random", "forceescape", "escape", "e", "urlize", "xmlattr", "striptags", "safe", "pprint")
+# Characters that JSON leaves as they are and YAML does not read, or reads as a line break.
+_NOT_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff]")
+
+
+class TemplateText(str):
+    """The text of a template that knows the file it came from, so that errors name what the user can open.
+
+    Attributes:
+        origin: path of the file as the user knows it.
+    """
+
+    __slots__ = ("origin",)
+    origin: str
+
+    def __new__(cls, text: str, origin: str) -> Self:  # noqa: D102
+        made = super().__new__(cls, text)
+        made.origin = origin
+        return made
+
+
+def origin(name: str, text: str) -> str:
+    """What errors call a template: the user's own path, or `templates/NAME` for a built-in one."""
+    return text.origin if isinstance(text, TemplateText) else _FOLDER + name
+
+
+def to_json(value: Any) -> str:
+    """One YAML flow value that reads back as `value`, whatever characters are in it.
+
+    JSON is YAML but for a few characters; those are escaped, so data can neither end its string nor add keys.
+    """
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    return _NOT_YAML.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+class _TooMuch(Exception):  # noqa: N818 - never leaves this module
+    """A template asked for more than any manifest needs."""
+
+
+def _joined(chunks: Iterable[str]) -> str:
+    parts, length = [], 0
+    for chunk in chunks:
+        length += len(chunk)
+        if length > _MAX_CHARACTERS:
+            raise _TooMuch(f"the output is longer than {_MAX_CHARACTERS:,} characters")
+        parts.append(chunk)
+    return "".join(parts)
+
+
+class _Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
+    """Jinja without a way to files, processes or another outcome from the same input, and with an end to it."""
+
+    intercepted_binops = frozenset({"*", "**"})
+    concat = staticmethod(_joined)
+
+    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+        if operator == "**":
+            raise jinja2.exceptions.SecurityError("the operator ** is switched off in templates")
+        for size, other in ((left, right), (right, left)):
+            if isinstance(size, int) and not isinstance(other, (int, float)) and size * len(other) > _MAX_REPEAT:
+                raise _TooMuch(f"a repetition is longer than {_MAX_REPEAT:,} items")
+        return super().call_binop(context, operator, left, right)
+
+
+class Engine:
+    """Compiles each template once and renders it as often as asked.
+
+    Args:
+        templates: text by name.
+        variables: what every template can name.
+    """
+
+    def __init__(self, templates: Mapping[str, str], variables: Mapping[str, Any]) -> None:
+        self._templates = templates
+        self._names = {origin(name, text): name for name, text in templates.items()}
+        self._environment = _environment(templates, variables)
+
+    def text(self, name: str, variables: Mapping[str, Any]) -> str:
+        """The text a template renders to.
+
+        Raises:
+            TemplateError: with the template's file and line.
+        """
+        self._environment.globals["range"] = _bounded_range()
+        try:
+            return self._environment.get_template(name).render(variables)
+        except jinja2.TemplateNotFound as error:
+            raise TemplateError(f"there is no template {error.message}", where=self._origin(name)) from error
+        except jinja2.TemplateSyntaxError as error:
+            where = f"{error.filename or self._origin(name)}:{error.lineno}"
+            raise TemplateError(f"{error.message}", where=where, hint="see docs/reference/templates.md") from error
+        except Exception as error:
+            where = _position(error.__traceback__, self._names) or self._origin(name)
+            raise TemplateError(*_explain(error)[:1], where=where, hint=_explain(error)[1]) from error
+
+    def documents(self, name: str, variables: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The Kubernetes objects a template renders to; none if its text is empty.
+
+        Raises:
+            TemplateError: the template fails, its text is no YAML, or a document is no Kubernetes object.
+        """
+        text = self.text(name, variables)
+        try:
+            documents = yamltext.parse(text)
+        except yaml.YAMLError as error:
+            raise _not_yaml(error, text, self._origin(name)) from error
+        for document in documents:
+            _check_object(document, self._origin(name))
+        return documents
+
+    def _origin(self, name: str) -> str:
+        return origin(name, self._templates.get(name, ""))
+
+
+def _environment(templates: Mapping[str, str], variables: Mapping[str, Any]) -> _Environment:
+    def load(name: str) -> tuple[str, str, Callable[[], bool]] | None:
+        text = templates.get(name)
+        return None if text is None else (text, origin(name, text), lambda: True)
+
+    environment = _Environment(
+        loader=jinja2.FunctionLoader(load),
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    for name in _NO_FILTERS:
+        environment.filters.pop(name, None)
+    environment.filters["tojson"] = to_json
+    environment.globals.clear()
+    environment.globals.update(variables)
+    return environment
+
+
+def _bounded_range() -> Callable[..., range]:
+    """A `range` whose turns are counted over a whole rendering, so that nested loops end as well."""
+    left = _MAX_RANGE
+
+    def bounded(*arguments: int) -> range:
+        nonlocal left
+        numbers = range(*arguments)
+        left -= len(numbers)
+        if left < 0:
+            raise _TooMuch(f"loops over range() make more than {_MAX_RANGE:,} turns")
+        return numbers
+
+    return bounded
+
+
+def _position(traceback: TracebackType | None, names: Mapping[str, str]) -> str:
+    """The innermost line of a template in a traceback, or nothing."""
+    found = ""
+    while traceback is not None:
+        filename = traceback.tb_frame.f_code.co_filename
+        if filename in names:
+            found = f"{filename}:{traceback.tb_lineno}"
+        traceback = traceback.tb_next
+    return found
+
+
+def _explain(error: Exception) -> tuple[str, str]:
+    """What a failure inside a template means, and what to do about it."""
+    if isinstance(error, jinja2.UndefinedError):
+        return str(error), "docs/reference/templates.md lists the variables of each template"
+    if isinstance(error, jinja2.exceptions.SecurityError):
+        return str(error), "templates may only shape text; compute nothing and call nothing in them"
+    if isinstance(error, _TooMuch):
+        return str(error), "a template renders one object of one model; look for a loop that never ends"
+    if isinstance(error, RecursionError):
+        return "the template includes or calls itself without end", "look for a macro or include that names itself"
+    return f"{type(error).__name__}: {error}", "docs/reference/templates.md lists the variables of each template"
+
+
+def _not_yaml(error: yaml.YAMLError, text: str, where: str) -> TemplateError:
+    mark = getattr(error, "problem_mark", None)
+    problem = getattr(error, "problem", None) or str(error)
+    if mark is None:
+        return TemplateError(f"the rendered text is no YAML: {problem}", where=where)
+    lines = text.splitlines()
+    line = lines[mark.line].strip() if mark.line < len(lines) else "the end of the text"
+    return TemplateError(
+        f"line {mark.line + 1} of the rendered text is no YAML: {problem}: {line}",
+        where=where,
+        hint="emit every value with `| tojson`, which quotes it as YAML needs",
+    )
+
+
+def _check_object(document: Any, where: str) -> None:
+    """Refuse what is no Kubernetes object."""
+    if not isinstance(document, dict):
+        raise TemplateError(f"rendered {document!r:.60}, not a Kubernetes object", where=where)
+    metadata = document.get("metadata")
+    name = metadata.get("name") if isinstance(metadata, dict) else None
+    for key, value in (
+        ("apiVersion", document.get("apiVersion")),
+        ("kind", document.get("kind")),
+        ("metadata.name", name),
+    ):
+        if not isinstance(value, str) or not value:
+            raise TemplateError(f"rendered an object without {key}", where=where, hint=f"give it {key}, a string")
+
+
+def lay_over(builtin: Mapping[str, str], overlay: Mapping[str, str]) -> dict[str, str]:
+    """The built-in templates with the overlay's in place of those of the same name.
+
+    A file whose name begins with `_` is new: something for the overlay's own templates to include.
+
+    Raises:
+        TemplateError: a file of the overlay replaces nothing; it would be ignored in silence.
+    """
+    for name, text in overlay.items():
+        if name in builtin or name.rpartition("/")[2].startswith("_"):
+            continue
+        close = difflib.get_close_matches(name, builtin, n=1, cutoff=0.5)
+        guess = f"did you mean {close[0]}? " if close else ""
+        raise TemplateError(
+            f"there is no built-in template {name} to replace",
+            where=origin(name, text),
+            hint=f"{guess}a file that others include has a name that begins with _; "
+            f"the templates are {', '.join(sorted(name for name in builtin))}",
+        )
+    return {**builtin, **overlay}
