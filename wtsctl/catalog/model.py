@@ -8,53 +8,125 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
+from functools import cache
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
-from wtsctl.catalog.quantity import parse_duration, parse_quantity
+from wtsctl.catalog.quantity import (
+    DURATION_PATTERN,
+    QUANTITY_PATTERN,
+    parse_bytes,
+    parse_duration,
+    parse_quantity,
+)
 
 API_VERSION = "wtsctl/v1"
 
 
 def _number_as_text(value: Any) -> Any:
     """YAML reads `cpu: 8` as a number; Kubernetes takes both spellings, so do we."""
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int):
         return str(value)
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() else str(value)
     return value
 
 
-def _quantity(text: str) -> str:
-    parse_quantity(text)
-    return text
+def _checked(parse: Any) -> AfterValidator:
+    """Keep the text as it is written, once it can be parsed."""
+
+    def check(text: str) -> str:
+        parse(text)
+        return text
+
+    return AfterValidator(check)
 
 
-def _duration(text: str) -> str:
-    parse_duration(text)
-    return text
+def _without_null(value: Any) -> Any:
+    return {key: item for key, item in value.items() if item is not None} if isinstance(value, dict) else value
 
 
 # Lengths and characters: https://kubernetes.io/docs/concepts/overview/working-with-objects/names/
-DnsLabel = Annotated[str, Field(pattern=r"^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$")]
-DnsSubdomain = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")]
-ServedName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
-SecretKey = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,253}$")]
-RelativePath = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(/[a-z0-9]([a-z0-9.-]*[a-z0-9])?)*$")]
+_LABEL = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
+_SERVICE = r"^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$"
+_SUBDOMAIN = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$"
+_LABEL_VALUE = r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$"
+_MODEL_ID = r"^[A-Za-z0-9]([A-Za-z0-9._/-]{0,126}[A-Za-z0-9])?$"
+_TASK = r"^[A-Za-z][A-Za-z0-9_.-]{0,62}$"
+_SECRET_KEY = r"^[A-Za-z0-9._-]{1,253}$"  # noqa: S105 - a pattern
+_FOLDER = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(/[a-z0-9]([a-z0-9.-]*[a-z0-9])?)*$"
+_RESOURCE = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?/[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$"
+_IMAGE = r"^[A-Za-z0-9][A-Za-z0-9._/:@-]*$"
+_ABSOLUTE = r"^/\S+$"
+_WORD = r"^\S+$"
+
+FORMS: dict[str, str] = {
+    _LABEL: "lower-case letters, digits and '-', at most 63, with a letter or digit at both ends",
+    _SERVICE: "lower-case letters, digits and '-', at most 63, with a letter first and no '-' last",
+    _SUBDOMAIN: "lower-case letters, digits, '-' and '.', with a letter or digit at both ends of each part",
+    _LABEL_VALUE: "letters, digits, '.', '_' and '-', at most 63, with a letter or digit at both ends",
+    _MODEL_ID: "letters, digits, '.', '_', '-' and '/', at most 128, with a letter or digit at both ends",
+    _TASK: "a letter, then letters, digits, '_', '-' and '.', at most 63",
+    _SECRET_KEY: "letters, digits, '.', '_' and '-', at most 253",
+    _FOLDER: "a relative path of lower-case letters, digits, '-', '.' and '/', such as llama-serve/granite-8b",
+    _RESOURCE: "a resource such as nvidia.com/gpu",
+    _IMAGE: "an image such as registry.example.com/vllm:v1.0, without spaces",
+    _ABSOLUTE: "an absolute path",
+    _WORD: "text without spaces",
+}
+"""What each pattern means, for messages and the reference."""
+
+DnsLabel = Annotated[str, Field(pattern=_LABEL)]
+ServiceName = Annotated[str, Field(pattern=_SERVICE)]
+DnsSubdomain = Annotated[str, Field(pattern=_SUBDOMAIN, max_length=253)]
+ServedName = Annotated[str, Field(pattern=_LABEL_VALUE)]
+ServedId = Annotated[str, Field(pattern=_MODEL_ID)]
+TaskName = Annotated[str, Field(pattern=_TASK)]
+SecretKey = Annotated[str, Field(pattern=_SECRET_KEY)]
+RelativePath = Annotated[str, Field(pattern=_FOLDER)]
+Image = Annotated[str, Field(pattern=_IMAGE)]
+_QUANTITY_SCHEMA = {"type": ["string", "number"], "pattern": QUANTITY_PATTERN, "exclusiveMinimum": 0}
 Quantity = Annotated[
     str,
     BeforeValidator(_number_as_text),
-    AfterValidator(_quantity),
-    Field(json_schema_extra={"type": ["string", "number"]}),
+    _checked(parse_quantity),
+    Field(json_schema_extra=_QUANTITY_SCHEMA),
 ]
-Duration = Annotated[str, AfterValidator(_duration)]
+Bytes = Annotated[
+    str,
+    BeforeValidator(_number_as_text),
+    _checked(parse_bytes),
+    Field(json_schema_extra=_QUANTITY_SCHEMA),
+]
+Duration = Annotated[str, _checked(parse_duration), Field(json_schema_extra={"pattern": DURATION_PATTERN})]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
 class Entry(BaseModel):
-    """What all parts of models.yaml share: unknown keys are errors, values cannot change, keys are camelCase."""
+    """What all parts of models.yaml share: unknown keys are errors, values cannot change, keys are camelCase.
+
+    A key without a value (null) is a key that is not there, so that a profile can take one away.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, alias_generator=to_camel, populate_by_name=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_absent(cls, data: Any) -> Any:
+        if isinstance(data, dict) and None in data.values():
+            # An unknown key stays, null or not: it is an error either way.
+            return {key: value for key, value in data.items() if value is not None or key not in keys(cls)}
+        return data
+
+
+@cache
+def keys(entry: type[Entry]) -> dict[str, str]:
+    """The keys of an entry as models.yaml spells them, each with its description."""
+    return {field.alias or name: field.description or "" for name, field in entry.model_fields.items()}
 
 
 class Runtime(StrEnum):
@@ -102,17 +174,17 @@ StatisticName = Annotated[Statistic, Field(strict=False)]
 class Images(Entry):
     """The container image of each runtime, by tag or digest."""
 
-    vllm: str | None = Field(None, min_length=1, description="image of models with `runtime: vllm`")
-    llamacpp: str | None = Field(None, min_length=1, description="image of models with `runtime: llamacpp`")
-    llama_stack: str | None = Field(None, min_length=1, description="image of the Llama Stack server")
+    vllm: Image | None = Field(None, description="image of models with `runtime: vllm`")
+    llamacpp: Image | None = Field(None, description="image of models with `runtime: llamacpp`")
+    llama_stack: Image | None = Field(None, description="image of the Llama Stack server")
 
 
 class Gpu(Entry):
     """How a GPU is asked for."""
 
-    resource: str = Field("nvidia.com/gpu", min_length=1, description="the extended resource of one GPU")
-    product: str | None = Field(
-        None, min_length=1, description="value of the node label `nvidia.com/gpu.product` to run on; unset: any node"
+    resource: str = Field("nvidia.com/gpu", pattern=_RESOURCE, description="the extended resource of one GPU")
+    product: ServedName | None = Field(
+        None, description="value of the node label `nvidia.com/gpu.product` to run on; unset: any node"
     )
 
 
@@ -122,6 +194,13 @@ class Defaults(Entry):
     namespace: DnsLabel = Field(description="namespace of the models")
     images: Images = Field(default_factory=Images, description="image per runtime")
     gpu: Gpu = Field(default_factory=Gpu, description="how GPUs are asked for")
+    run_as_user: int | None = Field(
+        None,
+        ge=1,
+        le=2**31 - 1,
+        description="numeric user of the containers, for images whose own user is root (2000 for "
+        "vllm/vllm-openai); leave unset on OpenShift, which assigns one",
+    )
 
 
 class SecretReference(Entry):
@@ -141,7 +220,7 @@ class Cache(Entry):
     """The volume that keeps downloaded weights between pod starts."""
 
     claim: DnsSubdomain = Field(description="name of the PersistentVolumeClaim")
-    size: Quantity = Field(description="storage asked for, for example 500Gi")
+    size: Bytes = Field(description="storage asked for, for example 500Gi")
     access_mode: Literal["ReadWriteOnce", "ReadWriteMany", "ReadWriteOncePod"] = Field(
         "ReadWriteMany", description="ReadWriteMany lets several models download and read at once"
     )
@@ -152,7 +231,7 @@ class ResourceList(Entry):
     """Amounts of cpu (cores) and memory (bytes), as Kubernetes quantities."""
 
     cpu: Quantity = Field(description="cores, for example 8 or 500m")
-    memory: Quantity = Field(description="bytes, for example 64Gi")
+    memory: Bytes = Field(description="bytes, for example 64Gi")
 
 
 class Resources(Entry):
@@ -177,10 +256,17 @@ class Parallel(Entry):
 
 
 class Service(Entry):
-    """Where a server answers inside the cluster."""
+    """Where a model's server answers inside the cluster."""
 
-    name: DnsLabel = Field(description="name of the Service")
+    name: ServiceName | None = Field(None, description="name of the Service; unset: the model's name as a DNS label")
     port: Port = Field(8000, description="port of the Service")
+
+
+class LlamaStackService(Entry):
+    """Where Llama Stack answers inside the cluster."""
+
+    name: ServiceName = Field("llamastack-server", description="name of the Service")
+    port: Port = Field(8321, description="port of the Service")
 
 
 def _regex(pattern: str) -> str:
@@ -199,7 +285,7 @@ class Assertion(Entry):
     regex: Annotated[str, AfterValidator(_regex)] | None = Field(
         None, min_length=1, description="the answer matches this Python regular expression somewhere"
     )
-    finish_reason: Literal["stop", "length", "tool_calls"] | None = Field(None, description="why the model stopped")
+    finish_reason: Literal["stop", "length"] | None = Field(None, description="why the model stopped")
     min_tokens: int | None = Field(None, ge=1, description="the server counted at least this many tokens")
 
     @model_validator(mode="after")
@@ -237,16 +323,20 @@ class Model(Entry):
     """One served model."""
 
     name: ServedName = Field(description="the id that the endpoint answers to (`--served-model-name`)")
-    aliases: tuple[ServedName, ...] = Field((), strict=False, description="further ids the endpoint answers to")
+    aliases: tuple[ServedId, ...] = Field((), strict=False, description="further ids the endpoint answers to")
     runtime: RuntimeName = Field(description="vllm, kserve or llamacpp")
     model: str = Field(
-        min_length=1, description="Hugging Face id, or for llamacpp the path of a GGUF file in the image"
+        pattern=_WORD, description="Hugging Face id, or for llamacpp the absolute path of a GGUF file in the image"
     )
     role: RoleName = Field(description="chat, code, docs or safety")
     namespace: DnsLabel | None = Field(None, description="unset: `defaults.namespace`")
-    service: Service | None = Field(None, description="unset: the model's name as a DNS label, port 8000")
-    image: str | None = Field(None, min_length=1, description="unset: `defaults.images` for the runtime")
-    replicas: int = Field(1, ge=0, le=1000, description="pods that serve the model")
+    service: Service | None = Field(
+        None, description="vllm and llamacpp: its Service; KServe names its own, and listens on port 80"
+    )
+    image: Image | None = Field(
+        None, description="vllm and llamacpp: the container image; unset: `defaults.images` for the runtime"
+    )
+    replicas: int = Field(1, ge=0, le=1000, description="pods that serve the model; KServe needs at least 1")
     gpus: int | None = Field(
         None, ge=0, le=64, description="GPUs of one pod; unset: `parallel.tensor`, and 0 for llamacpp"
     )
@@ -277,7 +367,7 @@ class VectorStore(Entry):
     """Llama Stack's vector store."""
 
     type: Literal["milvus"] = Field(description="milvus: Milvus Lite, a file inside the Llama Stack pod")
-    path: str = Field("/.llama/milvus.db", pattern=r"^/", description="file of the store, on the pod's volume")
+    path: str = Field("/.llama/milvus.db", pattern=_ABSOLUTE, description="file of the store, on the pod's volume")
 
 
 class LlamaStack(Entry):
@@ -285,15 +375,13 @@ class LlamaStack(Entry):
 
     enabled: bool = Field(True, description="false: neither rendered nor deployed; references to it stay checked")
     namespace: DnsLabel = Field(description="namespace of the server")
-    service: Service = Field(
-        default_factory=lambda: Service(name="llamastack-server", port=8321), description="where it answers"
-    )
-    image: str | None = Field(None, min_length=1, description="unset: `defaults.images.llamaStack`")
-    storage: Quantity = Field("20Gi", description="size of the volume for its databases and the vector store")
+    service: LlamaStackService = Field(default_factory=LlamaStackService, description="where it answers")
+    image: Image | None = Field(None, description="unset: `defaults.images.llamaStack`")
+    storage: Bytes = Field("20Gi", description="size of the volume for its databases and the vector store")
     storage_class: DnsSubdomain | None = Field(None, description="unset: the cluster's default class")
     resources: Resources = Field(description="requests and limits of the container")
-    models: tuple[ServedName, ...] = Field(strict=False, min_length=1, description="models it routes to")
-    safety: ServedName | None = Field(None, description="model behind its Llama Guard shield")
+    models: tuple[ServedId, ...] = Field(strict=False, min_length=1, description="models it routes to")
+    safety: ServedId | None = Field(None, description="model behind its Llama Guard shield")
     embeddings: Embeddings | None = Field(None, description="its embedding model")
     vector_store: VectorStore | None = Field(None, description="its vector store")
     path: RelativePath = Field("llama-stack", description="folder in the kustomize tree")
@@ -305,11 +393,13 @@ class Agent(Entry):
     name: DnsLabel = Field(description="name of the agent's Deployment")
     namespace: DnsLabel = Field(description="namespace of that Deployment")
     via: Literal["llama-stack", "direct"] = Field(description="which way its requests go")
-    model: ServedName = Field(description="its primary model")
-    fallback: ServedName | None = Field(None, description="model it turns to when the primary fails or is too weak")
-    safety: ServedName | None = Field(None, description="model that its inputs and answers are checked with")
+    model: ServedId = Field(description="its primary model")
+    fallback: ServedId | None = Field(None, description="model it turns to when the primary fails or is too weak")
+    safety: ServedId | None = Field(None, description="model that its inputs and answers are checked with")
     rag: bool = Field(False, description="whether it retrieves from Llama Stack's vector store")
-    tasks: dict[str, ServedName] = Field(default_factory=dict, description="model per kind of task")
+    tasks: Annotated[dict[TaskName, ServedId], BeforeValidator(_without_null)] = Field(
+        default_factory=dict, description="model per kind of task"
+    )
 
 
 class Catalog(Entry):

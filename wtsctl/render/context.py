@@ -7,20 +7,27 @@ variable.
 
 from __future__ import annotations
 
+import hashlib
 import math
+from collections.abc import Mapping
 from typing import Any
 
-from wtsctl.catalog.model import Catalog, Runtime
+from wtsctl.catalog.model import Catalog, LlamaStack, Resources, Runtime
 from wtsctl.catalog.quantity import parse_quantity
 from wtsctl.catalog.workload import Workload
 
 MANAGED_BY = "wtsctl"
 # The container listens here whatever port its Service has: a process that is not root cannot bind one below 1024.
 CONTAINER_PORT = 8000
+LLAMA_STACK_PORT = 8321
+# Set by NVIDIA's GPU feature discovery on every GPU node.
+GPU_PRODUCT_LABEL = "nvidia.com/gpu.product"
 TOKEN_SERVICE_ACCOUNT = "huggingface-token"  # noqa: S105 - the name of an account
 # What a pod may spend on being scheduled and pulling its image, before its own start-up counts.
 _PULL_SECONDS = 900
 _SHM_BYTES_PER_GPU = 4 * 1024**3
+# Llama Stack's own default for the longest answer; a model with a shorter context cannot give that many.
+_MAX_ANSWER_TOKENS = 4096
 _MEBIBYTE = 1024**2
 
 
@@ -74,17 +81,56 @@ def strategy(replicas: int, access_mode: str | None) -> dict[str, Any]:
     return {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}}
 
 
+def resources(spec: Resources, gpu_resource: str, gpus: int) -> dict[str, dict[str, str]]:
+    """Requests and limits of a container; GPUs are requested exactly as they are limited."""
+    devices = {gpu_resource: str(gpus)} if gpus else {}
+    return {
+        "requests": spec.requests.model_dump() | devices,
+        "limits": spec.limits.model_dump() | devices,
+    }
+
+
+def placement(catalog: Catalog, gpus: int) -> dict[str, Any]:
+    """Tolerations and node selector of a pod with that many GPUs; empty without any.
+
+    GPU nodes are commonly tainted with the name of their resource, so that only GPU pods land there.
+    """
+    gpu = catalog.defaults.gpu
+    if not gpus:
+        return {"tolerations": [], "nodeSelector": {}}
+    return {
+        "tolerations": [{"key": gpu.resource, "operator": "Exists", "effect": "NoSchedule"}],
+        "nodeSelector": {GPU_PRODUCT_LABEL: gpu.product} if gpu.product else {},
+    }
+
+
+def pod_security(run_as_user: int | None) -> dict[str, Any]:
+    """The pod's securityContext under the `restricted` Pod Security Standard.
+
+    OpenShift gives every namespace its own user ids and refuses pods that name others, so a user is named only
+    where the catalog does. Group 0 is what images made for arbitrary users can write as.
+    """
+    context: dict[str, Any] = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+    if run_as_user is not None:
+        # OnRootMismatch: changing the group of 500 GiB of weights file by file at every start takes minutes.
+        context |= {
+            "runAsUser": run_as_user,
+            "runAsGroup": 0,
+            "fsGroup": 0,
+            "fsGroupChangePolicy": "OnRootMismatch",
+        }
+    return context
+
+
 def common(catalog: Catalog) -> dict[str, Any]:
     """Variables of every template."""
-    defaults = catalog.defaults
     huggingface = catalog.secrets.huggingface
     return {
         "installation": catalog.name,
-        "gpu": defaults.gpu.model_dump(mode="json", by_alias=True),
         "cache": catalog.cache.model_dump(mode="json", by_alias=True) if catalog.cache else None,
         "huggingface": huggingface.model_dump(mode="json", by_alias=True) if huggingface else None,
         "tokenServiceAccount": TOKEN_SERVICE_ACCOUNT if huggingface else None,
-        "port": CONTAINER_PORT,
+        "podSecurityContext": pod_security(catalog.defaults.run_as_user),
     }
 
 
@@ -94,9 +140,9 @@ def shared(catalog: Catalog, namespace: str, name: str, component: str) -> dict[
 
 
 def model(catalog: Catalog, workload: Workload) -> dict[str, Any]:
-    """Variables of a runtime's templates: the model's entry with every default filled in, and what follows from it."""
+    """Variables of a runtime's templates: the entry with every default filled in, and what follows from it."""
     spec, endpoint = workload.spec, workload.endpoint
-    entry = spec.model_dump(mode="json", by_alias=True, exclude={"smoke", "budgets", "service", "path"})
+    entry = spec.model_dump(mode="json", by_alias=True, exclude={"smoke", "budgets", "service", "path", "resources"})
     entry |= {
         "namespace": workload.namespace,
         "objectName": workload.object_name,
@@ -104,14 +150,55 @@ def model(catalog: Catalog, workload: Workload) -> dict[str, Any]:
         "gpus": workload.gpus,
         "servedNames": list(workload.served_names),
     }
-    uses_cache = catalog.cache is not None and spec.runtime is Runtime.VLLM
+    cached = catalog.cache if spec.runtime is Runtime.VLLM else None
     return {
         "model": entry,
-        "service": {"name": endpoint.service, "port": endpoint.port, "prefix": endpoint.prefix},
+        "service": {"name": endpoint.service, "port": endpoint.port},
+        "port": CONTAINER_PORT,
         "labels": labels(catalog, spec.runtime.value, workload.object_name, "model"),
         "selector": selector(workload.object_name),
+        "resources": resources(spec.resources, catalog.defaults.gpu.resource, workload.gpus),
         "startupProbe": startup_probe(workload.startup_seconds),
         "progressDeadlineSeconds": math.ceil(workload.startup_seconds) + _PULL_SECONDS,
         "sharedMemory": shared_memory(spec.parallel.tensor, spec.resources.limits.memory),
-        "strategy": strategy(spec.replicas, catalog.cache.access_mode if uses_cache and catalog.cache else None),
+        "strategy": strategy(spec.replicas, cached.access_mode if cached else None),
+        **placement(catalog, workload.gpus),
     }
+
+
+def llama_stack(catalog: Catalog, stack: LlamaStack, served: Mapping[str, Workload]) -> dict[str, Any]:
+    """Variables of `llama-stack/config.yaml.j2`, and with `configHash` of the templates beside it.
+
+    Args:
+        catalog: the catalog.
+        stack: its `llamaStack` entry.
+        served: every workload by the name and aliases of its model.
+    """
+    models = [served[name] for name in stack.models]
+    guard = served[stack.safety] if stack.safety else None
+    if guard and guard not in models:
+        models.append(guard)
+    name = stack.service.name
+    return {
+        "llamaStack": stack.model_dump(mode="json", by_alias=True, exclude={"models", "safety", "resources"})
+        | {"image": stack.image or catalog.defaults.images.llama_stack},
+        "port": LLAMA_STACK_PORT,
+        "labels": labels(catalog, "llama-stack", name, "llama-stack"),
+        "selector": selector(name),
+        "resources": resources(stack.resources, "", 0),
+        "providers": [
+            {
+                "id": workload.name,
+                "model": workload.name,
+                "url": workload.endpoint.url,
+                "maxTokens": min(_MAX_ANSWER_TOKENS, workload.spec.max_model_len),
+            }
+            for workload in models
+        ],
+        "guard": guard.name if guard else None,
+    }
+
+
+def config_hash(config: str) -> str:
+    """What stands on the pods as an annotation, so that a changed configuration restarts them."""
+    return hashlib.sha256(config.encode()).hexdigest()

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
-from wtsctl.catalog.model import Catalog, Runtime
+from wtsctl.catalog.model import Catalog, LlamaStack, Runtime
 from wtsctl.catalog.workload import Workload, workloads
+from wtsctl.errors import TemplateError
 from wtsctl.render import context
-from wtsctl.render.templates import Engine
+from wtsctl.render.templates import Engine, origin
+from wtsctl.render.yamltext import dump
 
 
 class Stage(IntEnum):
@@ -73,7 +75,14 @@ _RUNTIME_TEMPLATES: dict[Runtime, tuple[str, ...]] = {
     Runtime.KSERVE: ("kserve/inferenceservice.yaml.j2",),
     Runtime.LLAMACPP: ("llamacpp/service.yaml.j2", "llamacpp/deployment.yaml.j2"),
 }
-_SHARED_PATH = "shared"
+_LLAMA_STACK_CONFIG = "llama-stack/config.yaml.j2"
+_LLAMA_STACK_TEMPLATES: dict[str, Stage] = {
+    "llama-stack/configmap.yaml.j2": Stage.CONFIG,
+    "llama-stack/persistentvolumeclaim.yaml.j2": Stage.CONFIG,
+    "llama-stack/service.yaml.j2": Stage.LLAMA_STACK,
+    "llama-stack/deployment.yaml.j2": Stage.LLAMA_STACK,
+}
+SHARED_PATH = "shared"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +96,41 @@ class _Job:
     path: str
 
 
-def _jobs(catalog: Catalog, chosen: tuple[Workload, ...]) -> Iterator[_Job]:
-    for namespace in dict.fromkeys(workload.namespace for workload in chosen):
+def _shared_jobs(catalog: Catalog, chosen: tuple[Workload, ...], stack: LlamaStack | None) -> Iterator[_Job]:
+    """What the chosen workloads need in their namespaces, each object once."""
+    namespaces = [workload.namespace for workload in chosen] + ([stack.namespace] if stack else [])
+    downloads = [workload.namespace for workload in chosen if workload.spec.runtime is Runtime.VLLM]
+    initialized = [workload.namespace for workload in chosen if workload.spec.runtime is Runtime.KSERVE]
+    for namespace in dict.fromkeys(namespaces):
         variables = context.shared(catalog, namespace, namespace, "namespace")
-        yield _Job("shared/namespace.yaml.j2", variables, Stage.NAMESPACE, None, _SHARED_PATH)
+        yield _Job("shared/namespace.yaml.j2", variables, Stage.NAMESPACE, None, SHARED_PATH)
+    if catalog.cache:
+        for namespace in dict.fromkeys(downloads):
+            variables = context.shared(catalog, namespace, catalog.cache.claim, "cache")
+            yield _Job("shared/persistentvolumeclaim.yaml.j2", variables, Stage.CONFIG, None, SHARED_PATH)
+    if catalog.secrets.huggingface:
+        for namespace in dict.fromkeys(initialized):
+            variables = context.shared(catalog, namespace, context.TOKEN_SERVICE_ACCOUNT, "token")
+            yield _Job("shared/serviceaccount.yaml.j2", variables, Stage.CONFIG, None, SHARED_PATH)
+
+
+def _model_jobs(catalog: Catalog, chosen: tuple[Workload, ...]) -> Iterator[_Job]:
     for workload in chosen:
         variables = context.model(catalog, workload)
         for template in _RUNTIME_TEMPLATES[workload.spec.runtime]:
             yield _Job(template, variables, Stage.MODELS, workload.name, workload.path)
+
+
+def _llama_stack_jobs(
+    catalog: Catalog, all_workloads: tuple[Workload, ...], stack: LlamaStack, engine: Engine
+) -> Iterator[_Job]:
+    served = {name: workload for workload in all_workloads for name in (workload.name, *workload.spec.aliases)}
+    variables = context.llama_stack(catalog, stack, served)
+    # Read back and written again, so that what the server gets is valid YAML whatever the template looks like.
+    config = dump(engine.values(_LLAMA_STACK_CONFIG, variables))
+    variables |= {"config": config, "configHash": context.config_hash(config)}
+    for template, stage in _LLAMA_STACK_TEMPLATES.items():
+        yield _Job(template, variables, stage, None, stack.path)
 
 
 def render(
@@ -111,12 +147,39 @@ def render(
     Raises:
         TemplateError: a template fails, or renders something that is no Kubernetes object.
     """
-    chosen = tuple(workload for workload in workloads(catalog) if selected is None or workload.name in selected)
+    everything = workloads(catalog)
+    chosen = tuple(workload for workload in everything if selected is None or workload.name in selected)
+    stack = catalog.llama_stack if selected is None else None
+    if stack and not stack.enabled:
+        stack = None
     engine = Engine(templates, context.common(catalog))
-    made = [
-        Manifest(doc, job.stage, job.template, job.model, job.path)
-        for job in _jobs(catalog, chosen)
-        for doc in engine.documents(job.template, job.variables)
-    ]
-    made.sort(key=lambda manifest: manifest.stage)
-    return tuple(made)
+    jobs = [*_shared_jobs(catalog, chosen, stack), *_model_jobs(catalog, chosen)]
+    if stack:
+        jobs += _llama_stack_jobs(catalog, everything, stack, engine)
+    manifests = sorted(
+        (
+            Manifest(doc, job.stage, job.template, job.model, job.path)
+            for job in jobs
+            for doc in engine.objects(job.template, job.variables)
+        ),
+        key=lambda manifest: manifest.stage,
+    )
+    _refuse_duplicates(manifests, templates)
+    return tuple(manifests)
+
+
+def _refuse_duplicates(manifests: list[Manifest], templates: Mapping[str, str]) -> None:
+    """Two objects of one identity would overwrite each other, and the last would win in silence."""
+    seen: dict[tuple[str, str], Manifest] = {}
+    for manifest in manifests:
+        group = manifest.api_version.rpartition("/")[0]
+        first = seen.setdefault((group, manifest.identity), manifest)
+        if first is manifest:
+            continue
+        models = [made.model for made in (first, manifest) if made.model]
+        raise TemplateError(
+            f"{manifest.identity} is rendered twice, by {first.template} and {manifest.template}"
+            + (f" for {' and '.join(dict.fromkeys(models))}" if models else ""),
+            where=origin(manifest.template, templates[manifest.template]),
+            hint="give the models Services of different names, or the objects different names in the template",
+        )

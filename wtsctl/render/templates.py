@@ -120,17 +120,25 @@ class Engine:
             where = _position(error.__traceback__, self._names) or self._origin(name)
             raise TemplateError(*_explain(error)[:1], where=where, hint=_explain(error)[1]) from error
 
-    def documents(self, name: str, variables: Mapping[str, Any]) -> list[dict[str, Any]]:
+    def values(self, name: str, variables: Mapping[str, Any]) -> list[Any]:
+        """The YAML documents a template renders to; none if its text is empty.
+
+        Raises:
+            TemplateError: the template fails, or its text is no YAML.
+        """
+        text = self.text(name, variables)
+        try:
+            return yamltext.parse(text)
+        except yaml.YAMLError as error:
+            raise _not_yaml(error, text, self._origin(name)) from error
+
+    def objects(self, name: str, variables: Mapping[str, Any]) -> list[dict[str, Any]]:
         """The Kubernetes objects a template renders to; none if its text is empty.
 
         Raises:
             TemplateError: the template fails, its text is no YAML, or a document is no Kubernetes object.
         """
-        text = self.text(name, variables)
-        try:
-            documents = yamltext.parse(text)
-        except yaml.YAMLError as error:
-            raise _not_yaml(error, text, self._origin(name)) from error
+        documents = self.values(name, variables)
         for document in documents:
             _check_object(document, self._origin(name))
         return documents
