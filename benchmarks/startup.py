@@ -42,9 +42,9 @@ def main() -> None:
                 times[name].append(taken)
     peer = times["kubectl version --client"]
     print(f"{'command':28} {'median ms':>10} {'ratio':>8}   ({arguments.n} rounds in turn)")
-    for name, taken in times.items():
-        ratio = statistics.median(ours / theirs for ours, theirs in zip(taken, peer, strict=True))
-        print(f"{name:28} {1000 * statistics.median(taken):10.1f} {ratio:8.2f}")
+    for name, measured in times.items():
+        ratio = statistics.median([ours / theirs for ours, theirs in zip(measured, peer, strict=True)])
+        print(f"{name:28} {1000 * statistics.median(measured):10.1f} {ratio:8.2f}")
 
 
 if __name__ == "__main__":
