@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from wtsctl.catalog.model import Catalog, Model, Runtime
+from wtsctl.catalog.model import Catalog, Defaults, Model, Runtime, Service
 from wtsctl.catalog.quantity import parse_duration
 
 KSERVE_PREDICTOR_PORT = 80
@@ -69,18 +69,19 @@ def dns_label(name: str) -> str:
     return label if label[:1].isalpha() else f"m-{label}"[:63].rstrip("-")
 
 
-def workload(catalog: Catalog, model: Model) -> Workload:
+def workload(defaults: Defaults, model: Model) -> Workload:
     """Fill in everything that `model` leaves to defaults."""
-    namespace = model.namespace or catalog.defaults.namespace
+    namespace = model.namespace or defaults.namespace
     label = dns_label(model.name)
     if model.runtime is Runtime.KSERVE:
         # KServe itself names the Service of a RawDeployment predictor, and its huggingface runtime adds /openai.
         object_name = label
         endpoint = Endpoint(namespace, f"{label}-predictor", KSERVE_PREDICTOR_PORT, "/openai/v1")
     else:
-        object_name = model.service.name if model.service else label
-        endpoint = Endpoint(namespace, object_name, model.service.port if model.service else 8000, "/v1")
-    images = catalog.defaults.images
+        service = model.service or Service()
+        object_name = service.name or label
+        endpoint = Endpoint(namespace, object_name, service.port, "/v1")
+    images = defaults.images
     image = {Runtime.VLLM: images.vllm, Runtime.LLAMACPP: images.llamacpp, Runtime.KSERVE: None}[model.runtime]
     gpus = model.gpus
     if gpus is None:
@@ -99,4 +100,4 @@ def workload(catalog: Catalog, model: Model) -> Workload:
 
 def workloads(catalog: Catalog) -> tuple[Workload, ...]:
     """All models with their defaults filled in, in file order."""
-    return tuple(workload(catalog, model) for model in catalog.models)
+    return tuple(workload(catalog.defaults, model) for model in catalog.models)
