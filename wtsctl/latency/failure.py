@@ -16,6 +16,7 @@ class FailureKind(StrEnum):
     DISCONNECTED = "disconnected"
     GATEWAY = "gateway"
     STATUS = "status"
+    NOT_SERVED = "not-served"
     NOT_JSON = "not-json"
     NOT_STREAMED = "not-streamed"
     SHAPE = "shape"

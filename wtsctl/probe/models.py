@@ -43,9 +43,14 @@ def served_models(target: Target) -> ServedModels | ProbeFailure:
         return list_models(session)
 
 
-def list_models(session: Session) -> ServedModels | ProbeFailure:
-    """The same over an open session, which leaves its connection open for the next request."""
-    exchange = session.get("/models", limit=_LIMIT)
+def list_models(session: Session, *, within: float | None = None) -> ServedModels | ProbeFailure:
+    """The same over a session, whose connection stays open for the next request.
+
+    Args:
+        session: the connection.
+        within: seconds it may take, where that is less than the target's own timeout.
+    """
+    exchange = session.get("/models", limit=_LIMIT, within=within)
     failure = refusal(exchange)
     if failure is not None:
         return session.redacted(failure)

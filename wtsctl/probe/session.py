@@ -59,14 +59,15 @@ class Session:
     ) -> None:
         self._client.close()
 
-    def get(self, path: str, *, limit: int) -> Exchange:
-        """GET a path below the base URL, reading at most `limit` bytes."""
-        return self._exchange("GET", path, None, "application/json", limit)
+    def get(self, path: str, *, limit: int, within: float | None = None) -> Exchange:
+        """GET a path below the base URL, reading at most `limit` bytes, in at most `within` seconds."""
+        total = self._target.timeouts.total
+        return self._exchange("GET", path, None, limit, total if within is None else min(within, total))
 
     def post(self, path: str, document: Mapping[str, Any], *, limit: int) -> Exchange:
         """POST a JSON document and read the answer as it streams, at most `limit` bytes of it."""
         body = json.dumps(document, ensure_ascii=False).encode()
-        return self._exchange("POST", path, body, "text/event-stream, application/json", limit)
+        return self._exchange("POST", path, body, limit, self._target.timeouts.total)
 
     def redacted(self, failure: ProbeFailure) -> ProbeFailure:
         """`failure` without our credentials, which some servers repeat in their error pages."""
@@ -77,22 +78,21 @@ class Session:
             message = message.replace(token, "[hidden]") if token else message
         return replace(failure, message=message)
 
-    def _exchange(self, method: str, path: str, body: bytes | None, accept: str, limit: int) -> Exchange:
-        secrets = self._target.headers()
+    def _exchange(self, method: str, path: str, body: bytes | None, limit: int, seconds: float) -> Exchange:
         headers = {
             "User-Agent": f"wtsctl/{__version__}",
-            "Accept": accept,
+            "Accept": "application/json" if body is None else "text/event-stream, application/json",
             # A compressed stream comes in blocks, which hides when each token came.
             "Accept-Encoding": "identity",
             **({"Content-Type": "application/json"} if body is not None else {}),
-            **secrets,
+            **self._target.headers(),
         }
         wire = _Wire()
         extensions: dict[str, Any] = {"trace": wire.trace}
         if self._target.server_name:
             extensions["sni_hostname"] = self._target.server_name
         wire.socket = self._socket
-        watchdog = threading.Timer(self._target.timeouts.total, wire.expire)
+        watchdog = threading.Timer(seconds, wire.expire)
         watchdog.daemon = True
         watchdog.start()
         failure: ProbeFailure | None = None
@@ -116,7 +116,7 @@ class Session:
                         failure = ProbeFailure(FailureKind.TOO_LARGE, message, response.status_code)
                     break
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            failure = failure_of(error, self._target, response.status_code if response else None)
+            failure = failure_of(error, self._target, response.status_code if response is not None else None)
         finally:
             watchdog.cancel()
             if response is not None:
@@ -124,8 +124,8 @@ class Session:
             self._socket = wire.socket
         if wire.expired:
             what = "no complete answer" if chunks else "no answer"
-            message = f"{what} within {self._target.timeouts.total:g} s"
-            failure = ProbeFailure(FailureKind.TIMEOUT, message, response.status_code if response else None)
+            message = f"{what} within {seconds:g} s"
+            failure = ProbeFailure(FailureKind.TIMEOUT, message, response.status_code if response is not None else None)
         return _exchange_of(wire, response, tuple(chunks), failure)
 
 

@@ -1,0 +1,94 @@
+"""One model's smoke prompts, one request after another: unloaded latency, no claim about capacity."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from wtsctl.latency.failure import FailureKind, ProbeFailure
+from wtsctl.latency.outcome import ModelOutcome, PromptOutcome, prompt_outcome
+from wtsctl.probe.chat import ask
+from wtsctl.probe.models import ServedModels, list_models
+from wtsctl.probe.session import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from wtsctl.catalog.model import Model, Prompt
+    from wtsctl.latency.sample import Sample
+    from wtsctl.probe.target import Target
+
+# A server that cannot list its models within this time is not going to answer a prompt.
+_LISTING_SECONDS = 10.0
+_NO_SUCH_ROUTE = {404, 405}
+
+
+@dataclass(frozen=True, slots=True)
+class Repeats:
+    """How often each prompt is asked: first to warm up, uncounted, then to measure."""
+
+    warm_up: int
+    measured: int
+
+
+def smoke(model: Model, target: Target, repeats: Repeats, progress: Callable[[PromptOutcome], None]) -> ModelOutcome:
+    """Ask `model` its prompts over one connection and judge the answers.
+
+    An endpoint that cannot be asked at all costs one request. Otherwise every prompt is asked, whatever became
+    of the ones before it; a prompt whose warm-up fails, or that runs into the timeout, is not asked again.
+
+    Args:
+        model: whose prompts, budgets and name.
+        target: where to ask.
+        repeats: how often.
+        progress: told about each prompt once its last request is over; never while one is in flight.
+    """
+    if not model.smoke:
+        return ModelOutcome(model.name, target.via, target.address)
+    with Session(target) as session:
+        listed = list_models(session, within=_LISTING_SECONDS)
+        failure = _blocking(model, listed)
+        outcomes: list[PromptOutcome] = []
+        for prompt in model.smoke:
+            warm_ups, samples = ([], []) if failure else _asked(session, model, prompt, repeats)
+            if samples and samples[-1].failure and samples[-1].failure.unreachable:
+                failure = samples[-1].failure
+            outcomes.append(prompt_outcome(prompt, model.budgets, repeats.measured, warm_ups, samples))
+            progress(outcomes[-1])
+    known = listed if isinstance(listed, ServedModels) else None
+    return ModelOutcome(
+        name=model.name,
+        via=target.via,
+        address=target.address,
+        prompts=tuple(outcomes),
+        opening=known.opening if known else None,
+        served=known.ids if known else (),
+        failure=failure,
+    )
+
+
+def _blocking(model: Model, listed: ServedModels | ProbeFailure) -> ProbeFailure | None:
+    """Why the prompts need not be sent; a server without the /models route may still answer them."""
+    if isinstance(listed, ProbeFailure):
+        return None if listed.kind is FailureKind.STATUS and listed.status in _NO_SUCH_ROUTE else listed
+    if listed.ids and model.name not in listed.ids:
+        # llama.cpp answers a prompt for any name; without this, another model's answer would be measured.
+        message = f"the endpoint serves {', '.join(listed.ids)}, not {model.name}"
+        return ProbeFailure(FailureKind.NOT_SERVED, message)
+    return None
+
+
+def _asked(session: Session, model: Model, prompt: Prompt, repeats: Repeats) -> tuple[list[Sample], list[Sample]]:
+    warm_ups: list[Sample] = []
+    for _ in range(repeats.warm_up):
+        sample = ask(session, model.name, prompt)
+        if sample.failure:
+            return warm_ups, [sample]
+        warm_ups.append(sample)
+    samples: list[Sample] = []
+    for _ in range(repeats.measured):
+        samples.append(ask(session, model.name, prompt))
+        failure = samples[-1].failure
+        if failure and (failure.unreachable or failure.kind is FailureKind.TIMEOUT):
+            break
+    return warm_ups, samples
