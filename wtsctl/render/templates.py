@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import difflib
-import json
-import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
 import jinja2
 import jinja2.exceptions
+import jinja2.nodes
 import jinja2.sandbox
 import yaml
 
 from wtsctl.errors import TemplateError
 from wtsctl.render import yamltext
+from wtsctl.render.skeleton import Json, Shapes, Slots, Unfit
+from wtsctl.render.yamltext import to_json
 
 SUFFIX = ".j2"
 _FOLDER = "templates/"
@@ -26,8 +27,6 @@ _MAX_RANGE = 100_000
 _MAX_REPEAT = 100_000
 # Filters that are not the same each time, or that write HTML.
 _NO_FILTERS = ("random", "forceescape", "escape", "e", "urlize", "xmlattr", "striptags", "safe", "pprint")
-# Characters that JSON leaves as they are and YAML does not read, or reads as a line break.
-_NOT_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff]")
 
 
 class TemplateText(str):
@@ -51,13 +50,24 @@ def origin(name: str, text: str) -> str:
     return text.origin if isinstance(text, TemplateText) else _FOLDER + name
 
 
-def to_json(value: Any) -> str:
-    """One YAML flow value that reads back as `value`, whatever characters are in it.
+def _tojson(value: Any) -> Json:
+    """The filter `tojson`: a value as YAML, whatever characters are in it."""
+    return Json(to_json(value))
 
-    JSON is YAML but for a few characters; those are escaped, so data can neither end its string nor add keys.
-    """
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
-    return _NOT_YAML.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+# Parts of a template that take up text which was already written, and may do anything with it.
+_REUSING = (
+    jinja2.nodes.AssignBlock,
+    jinja2.nodes.Block,
+    jinja2.nodes.CallBlock,
+    jinja2.nodes.Extends,
+    jinja2.nodes.FilterBlock,
+    jinja2.nodes.FromImport,
+    jinja2.nodes.Import,
+    jinja2.nodes.Include,
+    jinja2.nodes.Macro,
+)
+_SYNTAX_HINT = "templates are Jinja: https://jinja.palletsprojects.com/templates/"
 
 
 class _TooMuch(Exception):  # noqa: N818 - never leaves this module
@@ -79,6 +89,8 @@ class _Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
 
     intercepted_binops = frozenset({"*", "**"})
     concat = staticmethod(_joined)
+    # Where values go that are left out of the text; None writes them.
+    slots: Slots | None = None
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
         if operator == "**":
@@ -99,26 +111,10 @@ class Engine:
 
     def __init__(self, templates: Mapping[str, str], variables: Mapping[str, Any]) -> None:
         self._templates = templates
-        self._names = {origin(name, text): name for name, text in templates.items()}
+        self._origins = frozenset(origin(name, text) for name, text in templates.items())
         self._environment = _environment(templates, variables)
-
-    def text(self, name: str, variables: Mapping[str, Any]) -> str:
-        """The text a template renders to.
-
-        Raises:
-            TemplateError: with the template's file and line.
-        """
-        self._environment.globals["range"] = _bounded_range()
-        try:
-            return self._environment.get_template(name).render(variables)
-        except jinja2.TemplateNotFound as error:
-            raise TemplateError(f"there is no template {error.message}", where=self._origin(name)) from error
-        except jinja2.TemplateSyntaxError as error:
-            where = f"{error.filename or self._origin(name)}:{error.lineno}"
-            raise TemplateError(f"{error.message}", where=where, hint="see docs/reference/templates.md") from error
-        except Exception as error:
-            where = _position(error.__traceback__, self._names) or self._origin(name)
-            raise TemplateError(*_explain(error)[:1], where=where, hint=_explain(error)[1]) from error
+        self._compiled: dict[str, tuple[jinja2.Template, bool]] = {}
+        self._shapes = Shapes()
 
     def values(self, name: str, variables: Mapping[str, Any]) -> list[Any]:
         """The YAML documents a template renders to; none if its text is empty.
@@ -126,7 +122,16 @@ class Engine:
         Raises:
             TemplateError: the template fails, or its text is no YAML.
         """
-        text = self.text(name, variables)
+        template, only_writes = self._template(name)
+        if only_writes:
+            slots = Slots()
+            text = self._text(name, template, variables, slots)
+            try:
+                return self._shapes.documents(text, slots)
+            except (Unfit, yaml.YAMLError):
+                # The other way gives the same, or the error with the text as the user knows it.
+                pass
+        text = self._text(name, template, variables, None)
         try:
             return yamltext.parse(text)
         except yaml.YAMLError as error:
@@ -143,8 +148,44 @@ class Engine:
             _check_object(document, self._origin(name))
         return documents
 
+    def _template(self, name: str) -> tuple[jinja2.Template, bool]:
+        """A compiled template, and whether it does nothing with the output of `tojson` but write it."""
+        found = self._compiled.get(name)
+        if found is not None:
+            return found
+        if name not in self._templates:
+            raise TemplateError(f"there is no template {name}", where=_FOLDER + name)
+        text = self._templates[name]
+        try:
+            tree = self._environment.parse(text, name, self._origin(name))
+            code = self._environment.compile(tree, name, self._origin(name))
+        except jinja2.TemplateSyntaxError as error:
+            where = f"{error.filename or self._origin(name)}:{error.lineno}"
+            raise TemplateError(f"{error.message}", where=where, hint=_SYNTAX_HINT) from error
+        template = jinja2.Template.from_code(self._environment, code, self._environment.make_globals(None))
+        found = self._compiled[name] = (template, next(tree.find_all(_REUSING), None) is None)
+        return found
+
+    def _text(self, name: str, template: jinja2.Template, variables: Mapping[str, Any], slots: Slots | None) -> str:
+        self._environment.slots = slots
+        self._environment.globals["range"] = _bounded_range()
+        try:
+            return template.render(variables)
+        except Exception as error:
+            where = _position(error.__traceback__, self._origins) or self._origin(name)
+            message, hint = _explain(error)
+            raise TemplateError(message, where=where, hint=hint) from error
+
     def _origin(self, name: str) -> str:
-        return origin(name, self._templates.get(name, ""))
+        return origin(name, self._templates[name])
+
+
+@jinja2.pass_environment
+def _written(environment: _Environment, value: Any) -> Any:
+    """What stands in the text for the value of one `{{ }}`."""
+    if type(value) is Json and environment.slots is not None:
+        return environment.slots.add(value)
+    return value
 
 
 def _environment(templates: Mapping[str, str], variables: Mapping[str, Any]) -> _Environment:
@@ -156,13 +197,14 @@ def _environment(templates: Mapping[str, str], variables: Mapping[str, Any]) -> 
         loader=jinja2.FunctionLoader(load),
         undefined=jinja2.StrictUndefined,
         autoescape=False,
+        finalize=_written,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
     for name in _NO_FILTERS:
         environment.filters.pop(name, None)
-    environment.filters["tojson"] = to_json
+    environment.filters["tojson"] = _tojson
     environment.globals.clear()
     environment.globals.update(variables)
     return environment
@@ -183,12 +225,12 @@ def _bounded_range() -> Callable[..., range]:
     return bounded
 
 
-def _position(traceback: TracebackType | None, names: Mapping[str, str]) -> str:
+def _position(traceback: TracebackType | None, origins: Collection[str]) -> str:
     """The innermost line of a template in a traceback, or nothing."""
     found = ""
     while traceback is not None:
         filename = traceback.tb_frame.f_code.co_filename
-        if filename in names:
+        if filename in origins:
             found = f"{filename}:{traceback.tb_lineno}"
         traceback = traceback.tb_next
     return found

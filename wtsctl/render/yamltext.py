@@ -1,9 +1,11 @@
-"""YAML as Kubernetes clients read it: text → documents, and objects → text that every YAML reader agrees on."""
+"""YAML as Kubernetes clients read it: text → documents, and documents → text that every YAML reader agrees on."""
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Iterator
+from functools import lru_cache
 from typing import Any
 
 import yaml
@@ -14,6 +16,7 @@ _INT = "tag:yaml.org,2002:int"
 _MERGE = "tag:yaml.org,2002:merge"
 _NULL = "tag:yaml.org,2002:null"
 _STR = "tag:yaml.org,2002:str"
+_DIGITS = list("-+.0123456789")
 
 
 class _Loader(yaml.CSafeLoader):
@@ -25,74 +28,113 @@ class _Loader(yaml.CSafeLoader):
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - PyYAML's own shape
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[tuple[str, str]] = set()
+        seen: set[str] = set()
         for key, _ in node.value:
+            problem = ""
             if not isinstance(key, yaml.ScalarNode):
-                raise yaml.constructor.ConstructorError(None, None, "a key must be plain text", key.start_mark)
-            if key.tag not in {_STR, _MERGE}:
-                raise yaml.constructor.ConstructorError(
-                    None,
-                    None,
-                    f"the key {key.value} would be read as a {key.tag.rpartition(':')[2]}; quote it",
-                    key.start_mark,
-                )
-            if (key.tag, key.value) in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"the key {key.value} stands twice", key.start_mark)
-            seen.add((key.tag, key.value))
+                problem = "a key must be plain text"
+            elif key.tag not in {_STR, _MERGE}:
+                problem = f"the key {key.value} reads as a {key.tag.rpartition(':')[2]}; quote it"
+            elif key.value in seen:
+                problem = f"the key {key.value} stands twice"
+            if problem:
+                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+            seen.add(key.value)
         return super().construct_mapping(node, deep)
 
 
-_Loader.add_implicit_resolver(
-    _BOOL,
-    re.compile(r"^(?:yes|Yes|YES|no|No|NO|true|True|TRUE|false|False|FALSE|on|On|ON|off|Off|OFF)$"),
-    list("yYnNtTfFoO"),
-)
-_Loader.add_implicit_resolver(_NULL, re.compile(r"^(?:~|null|Null|NULL|)$"), ["~", "n", "N", ""])
-_Loader.add_implicit_resolver(
-    _INT, re.compile(r"^[-+]?(?:0b[01_]+|0x[0-9a-fA-F_]+|0|[0-9][0-9_]*)$"), list("-+0123456789")
-)
-_Loader.add_implicit_resolver(
-    _FLOAT,
-    re.compile(
-        r"^(?:[-+]?(?:[0-9][0-9_]*(?:\.[0-9_]*)?|\.[0-9][0-9_]*)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"
-    ),
-    list("-+.0123456789"),
-)
-_Loader.add_implicit_resolver(_MERGE, re.compile(r"^<<$"), ["<"])
+def _plain(tag: str, pattern: str, first: list[str]) -> None:
+    _Loader.add_implicit_resolver(tag, re.compile(rf"^(?:{pattern})$"), first)
+
+
+_plain(_BOOL, "yes|Yes|YES|no|No|NO|true|True|TRUE|false|False|FALSE|on|On|ON|off|Off|OFF", list("yYnNtTfFoO"))
+_plain(_NULL, "~|null|Null|NULL|", ["~", "n", "N", ""])
+_plain(_INT, "[-+]?(?:0b[01_]+|0x[0-9a-fA-F_]+|0|[1-9][0-9_]*|0[0-7_]+)", _DIGITS)
+_plain(_FLOAT, r"[-+]?(?:[0-9][0-9_]*(?:\.[0-9_]*)?|\.[0-9][0-9_]*)(?:[eE][-+]?[0-9]+)?", _DIGITS)
+_plain(_FLOAT, r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)", _DIGITS)
+_plain(_MERGE, "<<", ["<"])
 
 
 def parse(text: str) -> list[Any]:
     """Every document of a text that is not empty.
 
     Raises:
-        yaml.MarkedYAMLError: the text is no YAML, or a mapping has a key twice or a key that is no string.
+        yaml.YAMLError: the text is no YAML, or a mapping has a key twice or one that is no string.
     """
     return [document for document in yaml.load_all(text, Loader=_Loader) if document is not None]
 
 
-class _Dumper(yaml.CSafeDumper):
-    """Block style, no anchors, and quotes wherever any reader in use would see something but the string."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        del data
-        return True
-
-
-def _text(dumper: _Dumper, value: str) -> Any:
-    return dumper.represent_scalar(_STR, value, style="|" if "\n" in value else None)
+# Words that some reader takes for a truth value or for nothing.
+_WORDS = frozenset(("y", "n", "yes", "no", "on", "off", "true", "false", "null"))
+# What no reader takes for anything but a string: a word, a path, a flag, an image, a quantity with its suffix.
+_UNMISTAKABLE = re.compile(r"(?:--)?[A-Za-z/](?:[A-Za-z0-9_./@%+=,-]|:(?!$))*|[0-9]+(?:m|[KMGT]i)")
+# What a literal block cannot hold: control characters, other line breaks, and what is no character at all.
+_NOT_LITERAL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff]|\n[ ]+(?:\n|$)")
+# Characters that JSON leaves as they are and YAML does not read, or reads as a line break.
+_NOT_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 
 
-_Dumper.add_representer(str, _text)
-# What YAML 1.1, YAML 1.2 and Go's readers take for a number or a truth value, beyond what PyYAML does.
-_Dumper.add_implicit_resolver(
-    _FLOAT, re.compile(r"^[-+]?(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9_]+)(?:[eE][-+]?[0-9]+)?$"), list("-+.0123456789")
-)
-_Dumper.add_implicit_resolver(_INT, re.compile(r"^[-+]?0[oO]?[0-7_]+$"), list("-+0"))
-_Dumper.add_implicit_resolver(_BOOL, re.compile(r"^[yYnN]$"), list("yYnN"))
+def to_json(value: Any) -> str:
+    """One line of JSON that is also YAML and reads back as `value`, whatever characters are in it.
+
+    Raises:
+        TypeError: `value` is no plain data.
+        ValueError: a number that is infinite or not a number, or half of a surrogate pair.
+    """
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    text.encode()  # a surrogate is no character: neither YAML nor UTF-8 can carry it
+    return _NOT_YAML.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
-def dump(documents: Iterable[Any]) -> str:
-    """Documents in block style, each but the first after `---`; keys keep their order."""
-    return "---\n".join(
-        yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=2**30) for document in documents
-    )
+@lru_cache(maxsize=4096)
+def _string(text: str) -> str:
+    if _UNMISTAKABLE.fullmatch(text) and text.lower() not in _WORDS:
+        return text
+    return to_json(text)
+
+
+def _scalar(value: Any) -> str:
+    return _string(value) if isinstance(value, str) else to_json(value)
+
+
+def _literal(text: str) -> bool:
+    """Whether a string of several lines can stand as a literal block."""
+    return "\n" in text[:-1] and text[0] not in " \n" and not text.endswith("\n\n") and not _NOT_LITERAL.search(text)
+
+
+def _lines(value: Any, indent: str) -> Iterator[str]:
+    """The lines of a mapping or sequence that is not empty."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _entry(f"{indent}{_string(key)}:", item, indent + "  ", indent)
+        return
+    for item in value:
+        if isinstance(item, (dict, list)) and item:
+            inner = _lines(item, indent + "  ")
+            yield f"{indent}- {next(inner).lstrip(' ')}"
+            yield from inner
+        else:
+            yield from _entry(f"{indent}-", item, indent + "  ", indent)
+
+
+def _entry(head: str, value: Any, inner: str, same: str) -> Iterator[str]:
+    """The lines of one value after its key or dash; a sequence is not indented below its key."""
+    if isinstance(value, (dict, list)) and value:
+        yield head
+        yield from _lines(value, inner if isinstance(value, dict) else same)
+    elif isinstance(value, str) and _literal(value):
+        yield f"{head} |" if value.endswith("\n") else f"{head} |-"
+        for line in value.removesuffix("\n").split("\n"):
+            yield f"{inner}{line}" if line else ""
+    else:
+        yield f"{head} {_scalar(value)}"
+
+
+def dump(documents: Iterable[dict[str, Any]]) -> str:
+    """Documents in block style, each but the first after `---`; keys keep their order.
+
+    Written here because it is some twenty times faster than PyYAML's emitter, which takes longer for the
+    manifests of a large catalog than everything else together. A string is left without quotes only where
+    no reader can take it for anything else; YAML 1.1 and 1.2 differ too much to decide closer.
+    """
+    return "---\n".join("".join(f"{line}\n" for line in _lines(document, "")) for document in documents)
