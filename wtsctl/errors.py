@@ -18,8 +18,10 @@ result, not an exception: an exception means that the command cannot go on.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Self
 
 
 class ExitCode(IntEnum):
@@ -75,6 +77,13 @@ class WtsctlError(Exception):
         super().__init__(message)
         self.problems: tuple[Problem, ...] = (Problem(self.code, message, where, hint),)
 
+    @classmethod
+    def of(cls, problems: Sequence[Problem]) -> Self:
+        """Make one error out of at least one problem."""
+        error = cls(problems[0].message)
+        error.problems = tuple(problems)
+        return error
+
     def __str__(self) -> str:
         return "\n".join(str(problem) for problem in self.problems)
 
@@ -91,13 +100,6 @@ class CatalogError(WtsctlError):
 
     exit_code = ExitCode.CATALOG
     code = "catalog"
-
-    @classmethod
-    def of(cls, problems: list[Problem] | tuple[Problem, ...]) -> CatalogError:
-        """Make one error out of at least one problem."""
-        error = cls(problems[0].message)
-        error.problems = tuple(problems)
-        return error
 
 
 class TemplateError(WtsctlError):

@@ -280,6 +280,8 @@ def _regex(pattern: str) -> str:
 class Assertion(Entry):
     """One condition on an answer; exactly one key is set."""
 
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
+
     contains: str | None = Field(None, min_length=1, description="the answer holds this text")
     icontains: str | None = Field(None, min_length=1, description="the same, ignoring case")
     regex: Annotated[str, AfterValidator(_regex)] | None = Field(

@@ -14,3 +14,6 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add every command to the app, in the order that `--help` lists them."""
+    from wtsctl.commands.schema import schema
+
+    app.command()(schema)

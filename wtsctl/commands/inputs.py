@@ -5,13 +5,16 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from wtsctl.errors import CatalogError
+from wtsctl.errors import CatalogError, Problem
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from wtsctl.catalog.load import LoadedCatalog
     from wtsctl.report.terminal import Terminal
+
+_FILE_CODE = "catalog.file"
+_STDIN = "<stdin>"
 
 
 def terminal(*, no_color: bool = False, quiet: bool = False, verbose: int = 0) -> Terminal:
@@ -29,49 +32,31 @@ def read_catalog(file: Path, profile: str | None) -> LoadedCatalog:
     """
     from wtsctl.catalog.load import load
 
-    if str(file) == "-":
-        return load(sys.stdin.read(), filename="<stdin>", profile=profile)
+    name, content = (_STDIN, sys.stdin.buffer.read()) if str(file) == "-" else (str(file), _content(file))
     try:
-        text = file.read_text(encoding="utf-8")
+        text = content.decode()
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        message = f"not UTF-8: byte 0x{content[error.start]:02x}"
+        raise _unreadable(message, f"{name}:{line}", "save the file as UTF-8; is it a text file?") from error
+    return load(text, filename=name, profile=profile)
+
+
+def _content(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
     except FileNotFoundError as error:
-        raise CatalogError(f"{file} does not exist", hint="name the catalog with --file") from error
-    return load(text, filename=str(file), profile=profile)
+        hint = "name the catalog with --file, or run where models.yaml lies"
+        raise _unreadable("no such file", str(file), hint) from error
+    except IsADirectoryError as error:
+        raise _unreadable(
+            "a folder, not a file", str(file), f"name the file in it: --file {file}/models.yaml"
+        ) from error
+    except PermissionError as error:
+        raise _unreadable("may not be read", str(file), "check the permissions of the file and its folder") from error
+    except OSError as error:
+        raise _unreadable(f"cannot be read: {error.strerror or error}", str(file)) from error
 
 
-# Files of an overlay that are meant as templates, well spelled or not; a README beside them is nobody's business.
-_TEMPLATE_SUFFIXES = {".j2", ".jinja", ".jinja2", ".yaml", ".yml"}
-
-
-def read_templates(overlay: Path | None) -> dict[str, str]:
-    """The built-in templates by name (`vllm/deployment.yaml.j2`), with those of `--templates` laid over them.
-
-    Raises:
-        UsageError: `overlay` is no folder.
-        TemplateError: a file of it cannot be read, or replaces no built-in template.
-    """
-    from importlib.resources import files
-    from pathlib import Path
-
-    from wtsctl.errors import TemplateError, UsageError
-    from wtsctl.render.templates import TemplateText, lay_over
-
-    packaged = Path(str(files("wtsctl"))) / "templates"
-    # An editable install leaves the folder where it is in the repository: beside the package.
-    folder = packaged if packaged.is_dir() else packaged.parent.parent / "templates"
-    builtin = {
-        path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8") for path in sorted(folder.glob("*/*.j2"))
-    }
-    if overlay is None:
-        return builtin
-    if not overlay.is_dir():
-        raise UsageError(f"--templates: {overlay} is not a folder")
-    own: dict[str, str] = {}
-    for path in sorted(overlay.rglob("*")):
-        if not path.is_file() or path.suffix not in _TEMPLATE_SUFFIXES:
-            continue
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise TemplateError(f"cannot be read: {error}", where=str(path)) from error
-        own[path.relative_to(overlay).as_posix()] = TemplateText(text, str(path))
-    return lay_over(builtin, own)
+def _unreadable(message: str, where: str, hint: str = "") -> CatalogError:
+    return CatalogError.of([Problem(_FILE_CODE, message, where, hint)])
