@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from wtsctl.cluster.config import Connection
-    from collections.abc import Callable, Mapping
     import ssl
+    from collections.abc import Callable, Mapping
+
+    from wtsctl.cluster.config import Connection
 
 
 @dataclass(frozen=True, slots=True)

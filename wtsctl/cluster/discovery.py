@@ -1,0 +1,118 @@
+"""Which kinds the API server serves, and under which paths."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from wtsctl.cluster.faults import ApiRefused, no_such_kind
+
+if TYPE_CHECKING:
+    from wtsctl.cluster.client import Client, Object
+
+# Aggregated discovery answers everything in two requests (stable since Kubernetes 1.30, on by default since
+# 1.27); older servers ignore the first two and answer with their plain lists.
+_ACCEPT = (
+    ",".join(
+        f"application/json;g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList" for version in ("v2", "v2beta1")
+    )
+    + ",application/json"
+)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Kind:
+    """One kind as the API server serves it; `plural` is its name in paths."""
+
+    api_version: str
+    kind: str
+    plural: str
+    namespaced: bool = True
+
+    def path(self, namespace: str = "", name: str = "") -> str:
+        """The path of the list, or with `name` of the object; without a namespace, of all namespaces."""
+        root = f"/api/{self.api_version}" if "/" not in self.api_version else f"/apis/{self.api_version}"
+        within = f"/namespaces/{quote(namespace, safe='')}" if self.namespaced and namespace else ""
+        return f"{root}{within}/{self.plural}" + (f"/{quote(name, safe='')}" if name else "")
+
+
+# What every cluster serves, so that looking at workloads needs no discovery.
+NAMESPACE = Kind("v1", "Namespace", "namespaces", namespaced=False)
+POD = Kind("v1", "Pod", "pods")
+EVENT = Kind("v1", "Event", "events")
+CLAIM = Kind("v1", "PersistentVolumeClaim", "persistentvolumeclaims")
+SERVICE = Kind("v1", "Service", "services")
+DEPLOYMENT = Kind("apps/v1", "Deployment", "deployments")
+ENDPOINT_SLICE = Kind("discovery.k8s.io/v1", "EndpointSlice", "endpointslices")
+INFERENCE_SERVICE = Kind("serving.kserve.io/v1beta1", "InferenceService", "inferenceservices")
+
+
+class Discovery:
+    """The kinds of one API server, asked for when first needed; safe to use from several threads."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._kinds: dict[tuple[str, str], Kind] = {}
+        self._asked: set[str] = set()
+        self._aggregated = True
+        self._lock = threading.Lock()
+
+    def refresh(self) -> None:
+        """Forget everything, as needed after a CRD was applied."""
+        with self._lock:
+            self._kinds.clear()
+            self._asked.clear()
+
+    def kind(self, api_version: str, kind: str, *, where: str = "") -> Kind:
+        """The kind of an object.
+
+        Raises:
+            ApiRefused: the API server does not serve it; `reason` is `NoKind`.
+        """
+        with self._lock:
+            found = self._kinds.get((api_version, kind))
+            if found is None:
+                self._ask(api_version)
+                found = self._kinds.get((api_version, kind))
+        if found is None:
+            raise no_such_kind(api_version, kind, where)
+        return found
+
+    def _ask(self, api_version: str) -> None:
+        root = "/apis" if "/" in api_version else "/api"
+        if self._aggregated and root not in self._asked:
+            self._asked.add(root)
+            document = self._client.request("GET", root, accept=_ACCEPT, where=root)
+            self._aggregated = document.get("kind") == "APIGroupDiscoveryList"
+            self._take_aggregated(document)
+        if not self._aggregated and api_version not in self._asked:
+            self._asked.add(api_version)
+            try:
+                document = self._client.request("GET", f"{root}/{api_version}", where=api_version)
+            except ApiRefused as error:
+                if error.status != 404:  # noqa: PLR2004
+                    raise
+                return
+            self._take_plain(api_version, document)
+
+    def _take_aggregated(self, document: Object) -> None:
+        for group in document.get("items", []):
+            name = group.get("metadata", {}).get("name", "")
+            for version in group.get("versions", []):
+                api_version = f"{name}/{version['version']}" if name else version["version"]
+                for resource in version.get("resources", []):
+                    # Resources that only have subresources carry no kind of their own.
+                    kind = (resource.get("responseKind") or {}).get("kind")
+                    if kind:
+                        namespaced = resource.get("scope") == "Namespaced"
+                        self._add(Kind(api_version, kind, resource["resource"], namespaced))
+
+    def _take_plain(self, api_version: str, document: Object) -> None:
+        for resource in document.get("resources", []):
+            if "/" not in resource["name"]:
+                self._add(Kind(api_version, resource["kind"], resource["name"], bool(resource["namespaced"])))
+
+    def _add(self, kind: Kind) -> None:
+        self._kinds.setdefault((kind.api_version, kind.kind), kind)

@@ -1,0 +1,231 @@
+"""Following objects: one list, then one watch, for each kind and namespace; no object is asked for by itself.
+
+Protocol: https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes
+"""
+
+from __future__ import annotations
+
+import json
+import queue
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self
+
+from wtsctl.cluster import objects
+from wtsctl.cluster.faults import ApiRefused
+from wtsctl.errors import ClusterError, ClusterUnreachable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from wtsctl.cluster.client import Client, Object
+    from wtsctl.cluster.discovery import Kind
+
+# The server ends a watch after this; it bounds how long a connection that died silently goes unnoticed.
+_WATCH_SECONDS = 240
+_REOPEN_SECONDS = 0.1
+_GONE = 410
+_FIRST_DELAY, _LONGEST_DELAY = 0.5, 8.0
+
+Key = tuple[str, str, str]
+
+
+def key(item: Mapping[str, Any]) -> Key:
+    """What identifies an object within a cluster: kind, namespace, name."""
+    metadata = item["metadata"]
+    return item["kind"], metadata.get("namespace", ""), metadata["name"]
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What to follow: one kind, in one namespace or in all (empty), by label and field selector."""
+
+    kind: Kind
+    namespace: str = ""
+    labels: str = ""
+    fields: str = ""
+    optional: bool = False
+    """Whether a kind that the cluster does not serve counts as having no objects."""
+
+
+@dataclass(slots=True)
+class _Followed:
+    """The objects of one selection as last heard."""
+
+    items: dict[Key, Object] = field(default_factory=dict)
+    listed: bool = False
+
+
+class Follower:
+    """Objects kept up to date by watches, each in a thread of its own, until the `with` block ends.
+
+    A watch that breaks is opened again where it stopped, and listed anew where the server has forgotten that
+    point (410). While the API server cannot be reached the last known objects stay, and `trouble` says so.
+    """
+
+    def __init__(self, client: Client, selections: Iterable[Selection]) -> None:
+        self._client = client
+        self._followed = {selection: _Followed() for selection in selections}
+        self._lock = threading.Lock()
+        self._changes: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._stop = threading.Event()
+        self._open: dict[Selection, Any] = {}
+        self._trouble: dict[Selection, ClusterError] = {}
+        self._fatal: ClusterError | None = None
+        self._threads: list[threading.Thread] = []
+
+    def __enter__(self) -> Self:
+        for selection in self._followed:
+            thread = threading.Thread(target=self._follow, args=(selection,), daemon=True)
+            self._threads.append(thread)
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        with self._lock:
+            for response in self._open.values():
+                response.shutdown()
+        for thread in self._threads:
+            thread.join(timeout=2)
+
+    @property
+    def trouble(self) -> ClusterError | None:
+        """Why the objects may be out of date, or None."""
+        with self._lock:
+            return next(iter(self._trouble.values()), None)
+
+    def objects(self) -> list[Object] | None:
+        """All objects as last heard, or None while a list is still outstanding.
+
+        Raises:
+            ClusterError: following cannot go on: a right is missing, or the credentials are no longer accepted.
+        """
+        with self._lock:
+            if self._fatal is not None:
+                raise self._fatal
+            if not all(followed.listed for followed in self._followed.values()):
+                return None
+            return [item for followed in self._followed.values() for item in followed.items.values()]
+
+    def wait(self, seconds: float) -> None:
+        """Return when something changed, and after `seconds` at the latest."""
+        try:
+            self._changes.get(timeout=max(0.0, seconds))
+            while True:
+                self._changes.get_nowait()
+        except queue.Empty:
+            return
+
+    def _follow(self, selection: Selection) -> None:
+        version, delay = "", _FIRST_DELAY
+        while not self._stop.is_set():
+            try:
+                if not version:
+                    version = self._list(selection)
+                version = self._watch(selection, version)
+                delay = _FIRST_DELAY
+                # A server that ends every watch at once must not make us ask without pause.
+                self._stop.wait(_REOPEN_SECONDS)
+                continue
+            except ApiRefused as error:
+                if error.status == _GONE:
+                    version = ""
+                    continue
+                if not self._passing(error):
+                    if not (selection.optional and error.status == 404):  # noqa: PLR2004
+                        self._end(error)
+                    else:
+                        self._set(selection, {})
+                    return
+                self._note(selection, error)
+            except ClusterUnreachable as error:
+                self._note(selection, error)
+            except ClusterError as error:
+                self._end(error)
+                return
+            self._stop.wait(delay)
+            delay = min(delay * 2, _LONGEST_DELAY)
+
+    @staticmethod
+    def _passing(error: ApiRefused) -> bool:
+        """Whether a refusal may be gone when asked again."""
+        return error.status >= 500 or error.status == 429  # noqa: PLR2004
+
+    def _list(self, selection: Selection) -> str:
+        items, version = objects.list_all(
+            self._client, selection.kind, selection.namespace, labels=selection.labels, fields=selection.fields
+        )
+        self._set(selection, {key(item): item for item in items})
+        return version
+
+    def _watch(self, selection: Selection, version: str) -> str:
+        """Take in events until the server ends the watch; returns the version to go on from."""
+        import urllib3
+
+        query: dict[str, str | int] = {
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": version,
+            "timeoutSeconds": _WATCH_SECONDS,
+            "labelSelector": selection.labels,
+            "fieldSelector": selection.fields,
+        }
+        where = objects.label(selection.kind.plural, selection.namespace, "*")
+        response = self._client.stream(
+            selection.kind.path(selection.namespace), query=query, where=where, read_seconds=_WATCH_SECONDS + 15
+        )
+        with self._lock:
+            self._open[selection] = response
+            self._trouble.pop(selection, None)
+        try:
+            for line in response:
+                if self._stop.is_set():
+                    break
+                version = self._take(selection, line, version, where)
+        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            if not self._stop.is_set():
+                # Broken in the middle: go on from the last version heard.
+                self._note(selection, ClusterUnreachable(f"a watch broke: {error}", where=where))
+                self._stop.wait(_FIRST_DELAY)
+        finally:
+            with self._lock:
+                self._open.pop(selection, None)
+            response.close()
+        return version
+
+    def _take(self, selection: Selection, line: bytes, version: str, where: str) -> str:
+        event = json.loads(line)
+        kind, item = event.get("type"), event.get("object") or {}
+        if kind == "ERROR":
+            code = int(item.get("code") or 500)
+            raise ApiRefused(code, str(item.get("reason", "")), str(item.get("message", "")), where=where)
+        version = str(item.get("metadata", {}).get("resourceVersion") or version)
+        if kind == "BOOKMARK":
+            return version
+        item.setdefault("apiVersion", selection.kind.api_version)
+        item.setdefault("kind", selection.kind.kind)
+        with self._lock:
+            items = self._followed[selection].items
+            if kind == "DELETED":
+                items.pop(key(item), None)
+            else:
+                items[key(item)] = item
+        self._changes.put(None)
+        return version
+
+    def _set(self, selection: Selection, items: dict[Key, Object]) -> None:
+        with self._lock:
+            followed = self._followed[selection]
+            followed.items, followed.listed = items, True
+        self._changes.put(None)
+
+    def _note(self, selection: Selection, error: ClusterError) -> None:
+        with self._lock:
+            self._trouble[selection] = error
+        self._changes.put(None)
+
+    def _end(self, error: ClusterError) -> None:
+        with self._lock:
+            self._fatal = error
+        self._changes.put(None)
