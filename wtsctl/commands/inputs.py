@@ -60,3 +60,44 @@ def _content(file: Path) -> bytes:
 
 def _unreadable(message: str, where: str, hint: str = "") -> CatalogError:
     return CatalogError.of([Problem(_FILE_CODE, message, where, hint)])
+
+
+# Files of an overlay that are meant as templates, well spelled or not; a README beside them is nobody's business.
+_TEMPLATE_SUFFIXES = {".j2", ".jinja", ".jinja2", ".yaml", ".yml"}
+
+
+def read_templates(overlay: Path | None) -> dict[str, str]:
+    """The built-in templates by name (`vllm/deployment.yaml.j2`), with those of `--templates` laid over them.
+
+    Raises:
+        UsageError: `overlay` is no folder.
+        TemplateError: a file of it cannot be read, or replaces no built-in template.
+    """
+    from importlib.resources import files
+    from pathlib import Path
+
+    from wtsctl.errors import TemplateError, UsageError
+    from wtsctl.render.templates import TemplateText, lay_over
+
+    packaged = Path(str(files("wtsctl"))) / "templates"
+    # An editable install leaves the folder where it is in the repository: beside the package.
+    folder = packaged if packaged.is_dir() else packaged.parent.parent / "templates"
+    builtin = {
+        path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8") for path in sorted(folder.glob("*/*.j2"))
+    }
+    if overlay is None:
+        return builtin
+    if not overlay.is_dir():
+        raise UsageError(f"--templates: {overlay} is no folder")
+    own: dict[str, str] = {}
+    for path in sorted(overlay.rglob("*")):
+        if path.suffix not in _TEMPLATE_SUFFIXES or path.is_dir():
+            continue
+        try:
+            text = path.read_bytes().decode()
+        except OSError as error:
+            raise TemplateError(f"cannot be read: {error.strerror or error}", where=str(path)) from error
+        except UnicodeDecodeError as error:
+            raise TemplateError("not UTF-8", where=str(path), hint="save the file as UTF-8") from error
+        own[path.relative_to(overlay).as_posix()] = TemplateText(text, str(path))
+    return lay_over(builtin, own)

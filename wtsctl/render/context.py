@@ -8,6 +8,7 @@ variable.
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -199,6 +200,9 @@ def llama_stack(catalog: Catalog, stack: LlamaStack, served: Mapping[str, Worklo
     }
 
 
-def config_hash(config: str) -> str:
-    """What stands on the pods as an annotation, so that a changed configuration restarts them."""
-    return hashlib.sha256(config.encode()).hexdigest()
+def config_hash(config: Any) -> str:
+    """What stands on the pods as an annotation, so that a changed configuration restarts them.
+
+    It is made from what the configuration says, not from how it is written: a comment restarts nothing.
+    """
+    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()

@@ -127,8 +127,8 @@ def _llama_stack_jobs(
     served = {name: workload for workload in all_workloads for name in (workload.name, *workload.spec.aliases)}
     variables = context.llama_stack(catalog, stack, served)
     # Read back and written again, so that what the server gets is valid YAML whatever the template looks like.
-    config = dump(engine.values(_LLAMA_STACK_CONFIG, variables))
-    variables |= {"config": config, "configHash": context.config_hash(config)}
+    config = engine.values(_LLAMA_STACK_CONFIG, variables)
+    variables |= {"config": dump(config), "configHash": context.config_hash(config)}
     for template, stage in _LLAMA_STACK_TEMPLATES.items():
         yield _Job(template, variables, stage, None, stack.path)
 
