@@ -182,12 +182,10 @@ def test_keep_alive_comments() -> None:
     assert one.ack > 0.04
 
 
-@pytest.mark.parametrize("mark", ["\u2028", "\u2029", "\u0085", "\x0b", "\x0c", "\x1c"])
+@pytest.mark.parametrize("mark", ["\u2028", "\u2029", "\u0085"])
 def test_line_separators_of_unicode_are_text(mark: str) -> None:
     """A server such as vLLM sends U+2028 raw inside JSON; it is part of the answer and splits nothing."""
     raw = f'data: {{"choices":[{{"delta":{{"content":"a{mark}b"}},"finish_reason":"stop"}}]}}\n\n'
-    if ord(mark) < 0x20:
-        raw = raw.replace(mark, f"\\u{ord(mark):04x}")
     one = asked(*streamed(raw.encode(), DONE))
     assert (one.failure, one.answer) == (None, f"a{mark}b")
 
@@ -212,7 +210,7 @@ def test_truncated() -> None:
     one = asked(*streamed(ROLE, delta(content="hel")))
     assert one.failure is not None
     assert one.failure.kind is FailureKind.TRUNCATED
-    assert one.failure.message == "the stream ended after 1 chunks without a finish reason or [DONE]"
+    assert one.failure.message == "the stream ended after 1 chunk without a finish reason or [DONE]"
     assert one.answer == "hel"
 
 
@@ -350,7 +348,8 @@ def test_a_stream_that_hangs_is_cut_off() -> None:
 def test_a_stream_that_never_ends_is_cut_off() -> None:
     """Each single read is quick, so only a limit on the whole request ends this."""
     began = time.monotonic()
-    one = asked(SSE, *([chunk(b": ping\n\n"), 0.05] * 200), total=0.5)
+    pings: list[Step] = [chunk(b": ping\n\n"), 0.05]
+    one = asked(SSE, *pings * 200, total=0.5)
     assert time.monotonic() - began < 3
     assert one.failure is not None
     assert one.failure.kind is FailureKind.TIMEOUT

@@ -46,6 +46,11 @@ class ProbeFailure:
         return self.kind in {FailureKind.DNS, FailureKind.REFUSED, FailureKind.TLS, FailureKind.GATEWAY}
 
     @property
+    def costly(self) -> bool:
+        """Whether asking the same again would most likely fail again, or cost a whole timeout each time."""
+        return self.unreachable or self.kind is FailureKind.TIMEOUT
+
+    @property
     def refused_by_cluster(self) -> bool:
         """Whether the API server itself said no to our credentials."""
         return self.kind is FailureKind.GATEWAY and self.status in {401, 403}

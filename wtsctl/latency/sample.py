@@ -177,7 +177,8 @@ class _Answer:
             return None
         if self.ack_ns is None:
             return ProbeFailure(FailureKind.TRUNCATED, "the stream ended without an event")
-        message = f"the stream ended after {self.chunks} chunks without a finish reason or [DONE]"
+        chunks = f"{self.chunks} chunk{'s' * (self.chunks != 1)}"
+        message = f"the stream ended after {chunks} without a finish reason or [DONE]"
         return ProbeFailure(FailureKind.TRUNCATED, message)
 
     def _choice(self, choice: dict[str, Any], at_ns: int) -> None:

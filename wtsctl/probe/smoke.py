@@ -31,7 +31,7 @@ class Repeats:
     measured: int
 
 
-def smoke(model: Model, target: Target, repeats: Repeats, progress: Callable[[PromptOutcome], None]) -> ModelOutcome:
+def smoke(model: Model, target: Target, repeats: Repeats, progress: Callable[[str, int, int], None]) -> ModelOutcome:
     """Ask `model` its prompts over one connection and judge the answers.
 
     An endpoint that cannot be asked at all costs one request. Otherwise every prompt is asked, whatever became
@@ -41,7 +41,7 @@ def smoke(model: Model, target: Target, repeats: Repeats, progress: Callable[[Pr
         model: whose prompts, budgets and name.
         target: where to ask.
         repeats: how often.
-        progress: told about each prompt once its last request is over; never while one is in flight.
+        progress: told before each request the prompt's name, the request's number from 1, and of how many.
     """
     if not model.smoke:
         return ModelOutcome(model.name, target.via, target.address)
@@ -50,11 +50,10 @@ def smoke(model: Model, target: Target, repeats: Repeats, progress: Callable[[Pr
         failure = _blocking(model, listed)
         outcomes: list[PromptOutcome] = []
         for prompt in model.smoke:
-            warm_ups, samples = ([], []) if failure else _asked(session, model, prompt, repeats)
+            warm_ups, samples = ([], []) if failure else _asked(session, model, prompt, repeats, progress)
             if samples and samples[-1].failure and samples[-1].failure.unreachable:
                 failure = samples[-1].failure
             outcomes.append(prompt_outcome(prompt, model.budgets, repeats.measured, warm_ups, samples))
-            progress(outcomes[-1])
     known = listed if isinstance(listed, ServedModels) else None
     return ModelOutcome(
         name=model.name,
@@ -78,17 +77,18 @@ def _blocking(model: Model, listed: ServedModels | ProbeFailure) -> ProbeFailure
     return None
 
 
-def _asked(session: Session, model: Model, prompt: Prompt, repeats: Repeats) -> tuple[list[Sample], list[Sample]]:
+def _asked(
+    session: Session, model: Model, prompt: Prompt, repeats: Repeats, progress: Callable[[str, int, int], None]
+) -> tuple[list[Sample], list[Sample]]:
+    """The warm-up and the measured samples; a warm-up that fails is the prompt's only measured one."""
     warm_ups: list[Sample] = []
-    for _ in range(repeats.warm_up):
-        sample = ask(session, model.name, prompt)
-        if sample.failure:
-            return warm_ups, [sample]
-        warm_ups.append(sample)
     samples: list[Sample] = []
-    for _ in range(repeats.measured):
-        samples.append(ask(session, model.name, prompt))
-        failure = samples[-1].failure
-        if failure and (failure.unreachable or failure.kind is FailureKind.TIMEOUT):
+    of = repeats.warm_up + repeats.measured
+    for number in range(1, of + 1):
+        progress(prompt.name, number, of)
+        sample = ask(session, model.name, prompt)
+        warming = number <= repeats.warm_up
+        (warm_ups if warming and not sample.failure else samples).append(sample)
+        if sample.failure and (warming or sample.failure.costly):
             break
     return warm_ups, samples
