@@ -8,18 +8,20 @@ import sys
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 
 from wtsctl.sandbox.images import payload
+from wtsctl.sandbox.layout import Layout
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
 START_SECONDS = 60.0
+ALIAS = "smollm2-135m"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,31 +34,26 @@ class LlamaCpp:
     log: Path
 
 
-def cache_dir() -> Path:
-    """The cache that wtsctl itself uses, so that nothing is downloaded twice."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "wtsctl"
-
-
-@contextmanager
-def serving(
-    files: payload.Payload, log: Path, flags: Sequence[str], env: dict[str, str]
-) -> Iterator[LlamaCpp]:
-    """Start server.py on a port that the kernel picks, wait until it is healthy, and end it by its pid."""
-    command = [sys.executable, str(files.server), "--port", "0", "--alias", "smollm2-135m", *flags]
-    variables = {
+def on_this_python(files: payload.Payload, *flags: str) -> tuple[list[str], dict[str, str]]:
+    """The command line and the environment that run the image's server without the image."""
+    environment = {
         **os.environ,
         "PYTHONPATH": str(files.site),
         "LLAMA_ARG_MODEL": str(files.model),
         "LLAMA_ARG_CACHE_RAM": "0",
-        **env,
     }
+    return [sys.executable, str(files.server), "--port", "0", "--alias", ALIAS, *flags], environment
+
+
+@contextmanager
+def serving(command: Sequence[str], environment: Mapping[str, str], log: Path) -> Iterator[LlamaCpp]:
+    """Start a server on a port that the kernel picks, wait until it is healthy, and end it by its pid."""
     with log.open("wb") as output:
         child = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=variables
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=environment
         )
         try:
-            url = _wait(child, log)
-            yield LlamaCpp(url, "smollm2-135m", child.pid, log)
+            yield LlamaCpp(_wait(child, log), ALIAS, child.pid, log)
         finally:
             child.terminate()
             try:
@@ -81,20 +78,18 @@ def _wait(child: subprocess.Popen[bytes], log: Path) -> str:
 
 @pytest.fixture(scope="session")
 def llamacpp_payload() -> payload.Payload:
-    """The server and the weights that the sandbox's image holds, downloaded once into wtsctl's cache."""
+    """The server and the weights that the sandbox's image holds, downloaded once into the sandbox's own cache."""
 
     def progress(line: str) -> None:
         sys.stderr.write(f"{line}\n")
 
-    return payload.ensure(cache_dir(), progress)
+    return payload.ensure(Layout.of().cache, progress)
 
 
 @pytest.fixture(scope="session")
-def llamacpp_server(
-    llamacpp_payload: payload.Payload, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[LlamaCpp]:
+def llamacpp_server(llamacpp_payload: payload.Payload, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LlamaCpp]:
     """A llama.cpp server with SmolLM2-135M under the name `smollm2-135m`, started once per run."""
     log = tmp_path_factory.mktemp("llamacpp") / "server.log"
-    flags = ["--parallel", "2", "--ctx-size", "4096", "--metrics"]
-    with serving(llamacpp_payload, log, flags, {}) as server:
+    command, environment = on_this_python(llamacpp_payload, "--parallel", "2", "--ctx-size", "4096", "--metrics")
+    with serving(command, environment, log) as server:
         yield server

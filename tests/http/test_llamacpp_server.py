@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from tests.llamacpp import LlamaCpp, serving
+from tests.llamacpp import LlamaCpp, on_this_python, serving
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 PROMPT = {"role": "user", "content": "Say hello."}
 
 
-def start(payload: Payload, *flags: str, **env: str) -> subprocess.CompletedProcess[str]:
+def refused(payload: Payload, *flags: str) -> subprocess.CompletedProcess[str]:
     """Start the server with flags that it should refuse, and return what it said."""
     return subprocess.run(
         [sys.executable, str(payload.server), *flags],
-        env={**os.environ, "PYTHONPATH": str(payload.site), **env},
+        env={**os.environ, "PYTHONPATH": str(payload.site)},
         capture_output=True,
         text=True,
         timeout=60,
@@ -66,11 +66,12 @@ def test_serves_metrics(llamacpp_server: LlamaCpp) -> None:
 def test_embeds_and_asks_for_the_key(llamacpp_payload: Payload, tmp_path: Path) -> None:
     """--embedding gives one vector of SmolLM2's width, and LLAMA_API_KEY refuses callers without it."""
     log = tmp_path / "log"
-    with serving(llamacpp_payload, log, ["--embedding"], {"LLAMA_API_KEY": "k-17"}) as server:
+    command, environment = on_this_python(llamacpp_payload, "--embedding")
+    with serving(command, {**environment, "LLAMA_API_KEY": "k-17"}, log) as server:
         url, body = f"{server.url}/v1/embeddings", {"input": "hello"}
-        refused = httpx.post(url, json=body)
+        without = httpx.post(url, json=body)
         answer = httpx.post(url, json=body, headers={"Authorization": "Bearer k-17"}, timeout=60)
-    assert refused.status_code == 401
+    assert without.status_code == 401
     assert len(answer.json()["data"][0]["embedding"]) == 576
     assert "k-17" not in log.read_text()
 
@@ -78,7 +79,7 @@ def test_embeds_and_asks_for_the_key(llamacpp_payload: Payload, tmp_path: Path) 
 def test_sigterm_ends_it_with_a_stream_open(llamacpp_payload: Payload, tmp_path: Path) -> None:
     """SIGTERM ends the server within a second and with code 0, even while it is generating."""
     log = tmp_path / "log"
-    with serving(llamacpp_payload, log, [], {}) as server:
+    with serving(*on_this_python(llamacpp_payload), log) as server:
         body = {"messages": [PROMPT], "max_tokens": 4000, "stream": True, "ignore_eos": True}
         with httpx.stream("POST", f"{server.url}/v1/chat/completions", json=body, timeout=60) as answer:
             assert next(answer.iter_lines()).startswith("data: ")
@@ -104,7 +105,7 @@ def test_sigterm_ends_it_with_a_stream_open(llamacpp_payload: Payload, tmp_path:
 )
 def test_bad_flags_are_one_line(llamacpp_payload: Payload, flags: list[str], message: str) -> None:
     """A flag that cannot be read ends the server with code 2 and one line that names it."""
-    ended = start(llamacpp_payload, *flags)
+    ended = refused(llamacpp_payload, *flags)
     assert (ended.returncode, ended.stderr) == (2, f"llama-server: error: {message}\n")
 
 
@@ -112,7 +113,7 @@ def test_a_damaged_model_is_named(llamacpp_payload: Payload, tmp_path: Path) -> 
     """A file that is no GGUF ends the server with code 1 and one line of ours that names the file."""
     broken = tmp_path / "broken.gguf"
     broken.write_bytes(b"GGUF" + bytes(1000))
-    ended = start(llamacpp_payload, "--model", str(broken), "--port", "0")
+    ended = refused(llamacpp_payload, "--model", str(broken), "--port", "0")
     assert ended.returncode == 1
     assert f"llama-server: error: cannot serve {broken} on 127.0.0.1:0; " in ended.stderr
 
@@ -120,6 +121,6 @@ def test_a_damaged_model_is_named(llamacpp_payload: Payload, tmp_path: Path) -> 
 def test_a_port_in_use_is_named(llamacpp_payload: Payload, llamacpp_server: LlamaCpp) -> None:
     """A port that another server has ends the server with code 1 and one line of ours that names the port."""
     port = llamacpp_server.url.rpartition(":")[2]
-    ended = start(llamacpp_payload, "--model", str(llamacpp_payload.model), "--port", port)
+    ended = refused(llamacpp_payload, "--model", str(llamacpp_payload.model), "--port", port)
     assert ended.returncode == 1
     assert f"llama-server: error: cannot serve {llamacpp_payload.model} on 127.0.0.1:{port}; " in ended.stderr

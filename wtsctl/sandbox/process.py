@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 from collections import deque
@@ -15,6 +16,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TAIL_LINES = 6
+# Mount and PID namespaces of its own for a program that mounts things and starts others, and an end with this
+# process: whatever is killed, no mount and no process stays.
+_CONTAINED = (
+    *("setpriv", "--pdeathsig", "KILL"),
+    *("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"),
+)
 STOP_SECONDS = 10.0
 
 # What a program prints when the machine, not the program, is at fault, and what to do about it.
@@ -55,6 +62,7 @@ def run(
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     timeout: float | None = None,
+    contained: bool = False,
 ) -> None:
     """Run a program to its end, appending its output to `log`.
 
@@ -65,30 +73,30 @@ def run(
         env: variables set in addition to this process's own.
         cwd: the folder to run it in.
         timeout: seconds after which it is ended.
+        contained: give it mount and PID namespaces that end with this process; needs root.
 
     Raises:
         SandboxError: it is not installed, did not end in time, or ended with another code than 0. The
             message has the log's last lines, and the hint the cause where the log tells it.
     """
+    if shutil.which(argv[0]) is None:
+        raise SandboxError(f"cannot {doing}: {argv[0]} is not installed")
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
         output.write(f"\n$ {' '.join(argv)}\n".encode())
         output.flush()
         start = output.tell()
-        try:
-            # A session of its own: mmdebstrap, buildah and apt start children, and all of them have to go
-            # when the user interrupts or the time is up.
-            child = subprocess.Popen(
-                list(argv),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, **(env or {})},
-                cwd=cwd,
-                start_new_session=True,
-            )
-        except FileNotFoundError as error:
-            raise SandboxError(f"cannot {doing}: {argv[0]} is not installed") from error
+        # A session of its own: mmdebstrap, buildah and apt start children, and all of them have to go when the
+        # user interrupts or the time is up.
+        child = subprocess.Popen(
+            [*(_CONTAINED if contained else ()), *argv],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **(env or {})},
+            cwd=cwd,
+            start_new_session=True,
+        )
         try:
             code = child.wait(timeout)
         except subprocess.TimeoutExpired as error:
@@ -127,7 +135,5 @@ def _failure(doing: str, program: str, code: int, log: Path, start: int) -> Sand
     ended = f"{program} was ended by signal {-code}" if code < 0 else f"{program} ended with exit code {code}"
     for cause, marks, hint in _CAUSES:
         if any(mark in text for mark in marks):
-            return SandboxError(
-                f"cannot {doing}: {cause} ({ended}){lines}", hint=f"{hint}; its output is in {log}"
-            )
+            return SandboxError(f"cannot {doing}: {cause} ({ended}){lines}", hint=f"{hint}; its output is in {log}")
     return SandboxError(f"cannot {doing}: {ended}{lines}", hint=f"its output is in {log}")

@@ -161,6 +161,4 @@ def _pip() -> list[str]:
         answer = subprocess.run([*command, "--version"], capture_output=True, check=False)
         if answer.returncode == os.EX_OK:
             return command
-    raise SandboxError(
-        "cannot download the model server: there is no pip", hint="apt-get install python3-pip"
-    )
+    raise SandboxError("cannot download the model server: there is no pip", hint="apt-get install python3-pip")
