@@ -34,7 +34,7 @@ Templates = Annotated[
     Path | None, typer.Option("--templates", metavar="DIR", help="Templates laid over the built-in ones, file by file.")
 ]
 Models = Annotated[
-    list[str] | None, typer.Argument(metavar="[MODEL]...", help="Names, aliases or globs of models; none: all.")
+    list[str] | None, typer.Argument(metavar="MODEL", help="Names, aliases or globs of models; none: all.")
 ]
 
 DEFAULT_FILE = Path("models.yaml")
