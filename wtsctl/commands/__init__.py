@@ -14,8 +14,10 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add every command to the app, in the order that `--help` lists them."""
+    from wtsctl.commands.render import render
     from wtsctl.commands.schema import schema
     from wtsctl.commands.smoke_test import smoke_test
 
+    app.command()(render)
     app.command("smoke-test")(smoke_test)
     app.command()(schema)

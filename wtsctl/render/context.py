@@ -131,7 +131,6 @@ def common(catalog: Catalog) -> dict[str, Any]:
         "cache": catalog.cache.model_dump(mode="json", by_alias=True) if catalog.cache else None,
         "huggingface": huggingface.model_dump(mode="json", by_alias=True) if huggingface else None,
         "tokenServiceAccount": TOKEN_SERVICE_ACCOUNT if huggingface else None,
-        "podSecurityContext": pod_security(catalog.defaults.run_as_user),
     }
 
 
@@ -163,6 +162,8 @@ def model(catalog: Catalog, workload: Workload) -> dict[str, Any]:
         "progressDeadlineSeconds": math.ceil(workload.startup_seconds) + _PULL_SECONDS,
         "sharedMemory": shared_memory(spec.parallel.tensor, spec.resources.limits.memory),
         "strategy": strategy(spec.replicas, cached.access_mode if cached else None),
+        # The image of KServe's runtime has a user of its own.
+        "podSecurityContext": pod_security(None if spec.runtime is Runtime.KSERVE else catalog.defaults.run_as_user),
         **placement(catalog, workload.gpus),
     }
 
@@ -187,6 +188,7 @@ def llama_stack(catalog: Catalog, stack: LlamaStack, served: Mapping[str, Worklo
         "labels": labels(catalog, "llama-stack", name, "llama-stack"),
         "selector": selector(name),
         "resources": resources(stack.resources, "", 0),
+        "podSecurityContext": pod_security(catalog.defaults.run_as_user),
         "providers": [
             {
                 "id": workload.name,

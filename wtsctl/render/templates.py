@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self
@@ -55,6 +56,14 @@ def _tojson(value: Any) -> Json:
     return Json(to_json(value))
 
 
+# What can stand in an API path, and so in a file name as well.
+_PATH_SEGMENT = re.compile(r"(?!\.{1,2}$)[^/%\s]+")
+_OBJECT_PART = {
+    "apiVersion": re.compile(r"([a-z0-9.-]+/)?v[a-z0-9]+"),
+    "kind": re.compile(r"[A-Za-z][A-Za-z0-9]*"),
+    "metadata.name": _PATH_SEGMENT,
+    "metadata.namespace": re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?"),
+}
 # Parts of a template that take up text which was already written, and may do anything with it.
 _REUSING = (
     jinja2.nodes.AssignBlock,
@@ -268,14 +277,18 @@ def _check_object(document: Any, where: str) -> None:
     if not isinstance(document, dict):
         raise TemplateError(f"rendered {document!r:.60}, not a Kubernetes object", where=where)
     metadata = document.get("metadata")
-    name = metadata.get("name") if isinstance(metadata, dict) else None
-    for key, value in (
-        ("apiVersion", document.get("apiVersion")),
-        ("kind", document.get("kind")),
-        ("metadata.name", name),
-    ):
-        if not isinstance(value, str) or not value:
+    metadata = metadata if isinstance(metadata, dict) else {}
+    required = {
+        "apiVersion": document.get("apiVersion"),
+        "kind": document.get("kind"),
+        "metadata.name": metadata.get("name"),
+    }
+    for key, value in required.items():
+        if value is None or value == "":
             raise TemplateError(f"rendered an object without {key}", where=where, hint=f"give it {key}, a string")
+    for key, value in {**required, "metadata.namespace": metadata.get("namespace", "default")}.items():
+        if not isinstance(value, str) or not _OBJECT_PART[key].fullmatch(value):
+            raise TemplateError(f"rendered an object whose {key} is {value!r:.60}", where=where)
 
 
 def lay_over(builtin: Mapping[str, str], overlay: Mapping[str, str]) -> dict[str, str]:

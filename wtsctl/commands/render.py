@@ -1,0 +1,92 @@
+"""`wtsctl render`: the manifests as a stream, a folder, or a kustomize tree."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from wtsctl.commands import options
+
+if TYPE_CHECKING:
+    from wtsctl.render.manifest import Manifest
+    from wtsctl.report.result import Result
+    from wtsctl.report.terminal import Terminal
+
+
+def render(
+    models: options.Models = None,
+    *,
+    file: options.File = options.DEFAULT_FILE,
+    profile: options.Profile = None,
+    templates: options.Templates = None,
+    output_dir: Annotated[
+        Path | None, typer.Option("--output-dir", metavar="DIR", help="Write one file per object into DIR.")
+    ] = None,
+    kustomize: Annotated[
+        Path | None, typer.Option("--kustomize", metavar="DIR", help="Write a kustomize tree into DIR/kubernetes.")
+    ] = None,
+    output: options.Format = options.Output.TABLE,
+    quiet: options.Quiet = False,
+) -> None:
+    """Print the Kubernetes manifests of the catalog, or write them to a folder.
+
+    Without MODEL everything is rendered; with MODEL, those models and the shared objects they need. Secrets are
+    never rendered. No cluster is asked.
+    """
+    from wtsctl.commands.inputs import terminal
+    from wtsctl.report.result import finish
+
+    def body(screen: Terminal) -> Result:
+        from wtsctl.catalog.selection import select
+        from wtsctl.commands.inputs import read_catalog, read_templates
+        from wtsctl.errors import UsageError
+        from wtsctl.render.manifest import render as render_manifests
+        from wtsctl.render.tree import ROOT, kustomize_files, object_files
+        from wtsctl.report.result import Result
+
+        if output_dir is not None and kustomize is not None:
+            raise UsageError("--output-dir and --kustomize exclude each other", hint="run the command twice")
+        loaded = read_catalog(file, profile)
+        chosen = {workload.name for workload in select(loaded.workloads, models)} if models else None
+        manifests = render_manifests(loaded.catalog, read_templates(templates), chosen)
+        if output_dir is not None:
+            return _folder(screen, output_dir, object_files(manifests), selected=bool(models))
+        if kustomize is not None:
+            return _folder(screen, kustomize, kustomize_files(manifests), selected=bool(models), owned=ROOT)
+        return Result(data={"manifests": [_entry(manifest) for manifest in manifests]}, show=_stream(manifests))
+
+    finish("render", terminal(quiet=quiet), body, as_json=output is options.Output.JSON)
+
+
+def _folder(screen: Terminal, folder: Path, files: dict[str, str], *, selected: bool, owned: str = ".") -> Result:
+    from wtsctl.commands.folder import write
+    from wtsctl.render.tree import MARK
+    from wtsctl.report.result import Result
+
+    written = write(folder, files, mark=MARK, may_remove=not selected, owned=owned)
+    for name in written.removed:
+        screen.note(f"removed {folder / name}: no longer rendered")
+    paths = [str(folder / name) for name in written.files]
+    return Result(
+        data={"files": paths, "removed": [str(folder / name) for name in written.removed]},
+        show=lambda shown: shown.write("".join(f"{path}\n" for path in paths)),
+    )
+
+
+def _entry(manifest: Manifest) -> dict[str, Any]:
+    return {
+        "identity": manifest.identity,
+        "stage": manifest.stage.name.lower().replace("_", "-"),
+        "template": manifest.template,
+        "model": manifest.model,
+        "path": manifest.path,
+        "object": manifest.doc,
+    }
+
+
+def _stream(manifests: tuple[Manifest, ...]) -> Any:
+    from wtsctl.render.tree import stream
+
+    return lambda shown: shown.write(stream(manifests))

@@ -1,0 +1,70 @@
+"""Manifests as files: a stream, a folder with a file per object, or the kustomize tree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from wtsctl.render.manifest import SHARED_PATH, Manifest
+from wtsctl.render.yamltext import dump
+
+ROOT = "kubernetes"
+KUSTOMIZATION = "kustomization.yaml"
+# First line of every file, by which a later run knows the files that it may replace.
+MARK = "# Rendered by wtsctl; changes to this file are lost the next time.\n"
+# Runtimes whose Deployment and Service share one file, which is named after them.
+_ONE_FILE = frozenset(("vllm", "llamacpp"))
+_NEEDS_SHARED = "# Needs the namespaces and shared objects of {shared}, and the Secrets that the manifests name.\n"
+
+
+def stream(manifests: Iterable[Manifest]) -> str:
+    """All manifests as one multi-document text, each with the template it came from."""
+    return "".join(
+        f"---\n# Source: templates/{manifest.template}{f' ({manifest.model})' if manifest.model else ''}\n"
+        f"{dump([manifest.doc])}"
+        for manifest in manifests
+    )
+
+
+def object_files(manifests: Iterable[Manifest]) -> dict[str, str]:
+    """One file per object, by its path: `NAMESPACE/KIND-NAME.yaml`, or `cluster/…` without a namespace."""
+    files: dict[str, str] = {}
+    for manifest in manifests:
+        folder = manifest.namespace or "cluster"
+        path = f"{folder}/{manifest.kind.lower()}-{manifest.name}.yaml"
+        if path in files:
+            # The same kind of another API group.
+            group = manifest.api_version.rpartition("/")[0]
+            path = f"{folder}/{manifest.kind.lower()}.{group}-{manifest.name}.yaml"
+        files[path] = MARK + dump([manifest.doc])
+    return files
+
+
+def kustomize_files(manifests: Sequence[Manifest]) -> dict[str, str]:
+    """The kustomize tree by path: `kubernetes/`, in it a folder a model, Llama Stack's, and what they share.
+
+    Each folder builds by itself, and `kubernetes/` builds everything. A model's folder has only what is the
+    model's own: were the namespace in it, `kubectl delete -k` of one model would delete them all.
+    """
+    contents: dict[str, dict[str, list[Manifest]]] = {}
+    for manifest in manifests:
+        files = contents.setdefault(manifest.path, {})
+        files.setdefault(_file_name(manifest.template), []).append(manifest)
+    tree = {f"{ROOT}/{KUSTOMIZATION}": MARK + _kustomization(contents)}
+    for folder, files in contents.items():
+        up = "../" * (folder.count("/") + 1)
+        needs = "" if folder == SHARED_PATH else _NEEDS_SHARED.format(shared=up + SHARED_PATH)
+        tree[f"{ROOT}/{folder}/{KUSTOMIZATION}"] = MARK + needs + _kustomization(files)
+        for name, held in files.items():
+            tree[f"{ROOT}/{folder}/{name}"] = MARK + dump(manifest.doc for manifest in held)
+    return tree
+
+
+def _file_name(template: str) -> str:
+    folder, _, name = template.partition("/")
+    return f"{folder}.yaml" if folder in _ONE_FILE else name.removesuffix(".j2")
+
+
+def _kustomization(resources: Iterable[str]) -> str:
+    return dump(
+        [{"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", "resources": list(resources)}]
+    )
