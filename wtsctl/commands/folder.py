@@ -25,7 +25,7 @@ class Written:
     removed: tuple[str, ...]
 
 
-def write(folder: Path, files: Mapping[str, str], *, mark: str, may_remove: bool, owned: str = ".") -> Written:
+def write(folder: Path, files: Mapping[str, str], *, mark: str, owned: str, may_remove: bool) -> Written:
     """Make a folder hold `files`, beside whatever in it is not ours.
 
     Everything is first written to a folder beside the old files, on the same disk; a full disk or a missing
@@ -35,8 +35,8 @@ def write(folder: Path, files: Mapping[str, str], *, mark: str, may_remove: bool
         folder: made if missing.
         files: text by relative path; each begins with `mark`.
         mark: how a file of an earlier call begins. A file that begins otherwise is never touched.
+        owned: glob of the paths where files of an earlier call are looked for.
         may_remove: whether files of an earlier call that are not among `files` go; if not, they are an error.
-        owned: the part of the folder where such files are looked for.
 
     Raises:
         UsageError: something foreign is in the way, or the files cannot be written; the message says what
@@ -77,9 +77,7 @@ def _refuse_foreign(folder: Path, files: Mapping[str, str], mark: str) -> None:
         raise UsageError(f"{folder} is a file, not a folder")
     for name in files:
         path = folder / name
-        for parent in (path, *path.parents):
-            if parent == folder:
-                break
+        for parent in _parts(folder, path):
             if parent.is_symlink():
                 raise UsageError(
                     f"{parent} is a symbolic link, and what it leads to is not ours to change",
@@ -94,6 +92,12 @@ def _refuse_foreign(folder: Path, files: Mapping[str, str], mark: str) -> None:
             )
 
 
+def _parts(folder: Path, path: Path) -> list[Path]:
+    """A path and its parents, as far as they lie inside the folder."""
+    inner = path.relative_to(folder)
+    return [folder / part for part in (inner, *inner.parents[:-1])]
+
+
 def _is_marked(path: Path, mark: str) -> bool:
     if not path.is_file():
         return False
@@ -106,8 +110,9 @@ def _is_marked(path: Path, mark: str) -> bool:
 
 def _marked(folder: Path, owned: str, mark: str) -> Iterator[str]:
     """Our own files that are there, by relative path."""
-    for path in (folder / owned).rglob("*.yaml"):
-        if not path.is_symlink() and _is_marked(path, mark):
+    for path in folder.glob(owned):
+        linked = any(part.is_symlink() for part in _parts(folder, path))
+        if not linked and _is_marked(path, mark):
             yield path.relative_to(folder).as_posix()
 
 

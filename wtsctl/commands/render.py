@@ -43,7 +43,7 @@ def render(
         from wtsctl.commands.inputs import read_catalog, read_templates
         from wtsctl.errors import UsageError
         from wtsctl.render.manifest import render as render_manifests
-        from wtsctl.render.tree import ROOT, kustomize_files, object_files
+        from wtsctl.render.tree import OBJECT_MARK, TREE_MARK, kustomize_files, object_files
         from wtsctl.report.result import Result
 
         if output_dir is not None and kustomize is not None:
@@ -52,20 +52,21 @@ def render(
         chosen = {workload.name for workload in select(loaded.workloads, models)} if models else None
         manifests = render_manifests(loaded.catalog, read_templates(templates), chosen)
         if output_dir is not None:
-            return _folder(screen, output_dir, object_files(manifests), selected=bool(models))
+            files = object_files(manifests)
+            return _folder(screen, output_dir, files, mark=OBJECT_MARK, owned="*/*.yaml", whole=not models)
         if kustomize is not None:
-            return _folder(screen, kustomize, kustomize_files(manifests), selected=bool(models), owned=ROOT)
+            files = kustomize_files(manifests)
+            return _folder(screen, kustomize, files, mark=TREE_MARK, owned="kubernetes/**/*.yaml", whole=not models)
         return Result(data={"manifests": [_entry(manifest) for manifest in manifests]}, show=_stream(manifests))
 
     finish("render", terminal(quiet=quiet), body, as_json=output is options.Output.JSON)
 
 
-def _folder(screen: Terminal, folder: Path, files: dict[str, str], *, selected: bool, owned: str = ".") -> Result:
+def _folder(screen: Terminal, folder: Path, files: dict[str, str], *, mark: str, owned: str, whole: bool) -> Result:
     from wtsctl.commands.folder import write
-    from wtsctl.render.tree import MARK
     from wtsctl.report.result import Result
 
-    written = write(folder, files, mark=MARK, may_remove=not selected, owned=owned)
+    written = write(folder, files, mark=mark, owned=owned, may_remove=whole)
     for name in written.removed:
         screen.note(f"removed {folder / name}: no longer rendered")
     paths = [str(folder / name) for name in written.files]

@@ -9,8 +9,9 @@ from wtsctl.render.yamltext import dump
 
 ROOT = "kubernetes"
 KUSTOMIZATION = "kustomization.yaml"
-# First line of every file, by which a later run knows the files that it may replace.
-MARK = "# Rendered by wtsctl; changes to this file are lost the next time.\n"
+# First line of every file, by which a later run of the same kind knows the files that it may replace.
+OBJECT_MARK = "# Rendered by wtsctl render --output-dir; changes to this file are lost the next time.\n"
+TREE_MARK = "# Rendered by wtsctl render --kustomize; changes to this file are lost the next time.\n"
 # Runtimes whose Deployment and Service share one file, which is named after them.
 _ONE_FILE = frozenset(("vllm", "llamacpp"))
 _NEEDS_SHARED = "# Needs the namespaces and shared objects of {shared}, and the Secrets that the manifests name.\n"
@@ -35,7 +36,7 @@ def object_files(manifests: Iterable[Manifest]) -> dict[str, str]:
             # The same kind of another API group.
             group = manifest.api_version.rpartition("/")[0]
             path = f"{folder}/{manifest.kind.lower()}.{group}-{manifest.name}.yaml"
-        files[path] = MARK + dump([manifest.doc])
+        files[path] = OBJECT_MARK + dump([manifest.doc])
     return files
 
 
@@ -49,13 +50,13 @@ def kustomize_files(manifests: Sequence[Manifest]) -> dict[str, str]:
     for manifest in manifests:
         files = contents.setdefault(manifest.path, {})
         files.setdefault(_file_name(manifest.template), []).append(manifest)
-    tree = {f"{ROOT}/{KUSTOMIZATION}": MARK + _kustomization(contents)}
+    tree = {f"{ROOT}/{KUSTOMIZATION}": TREE_MARK + _kustomization(contents)}
     for folder, files in contents.items():
         up = "../" * (folder.count("/") + 1)
         needs = "" if folder == SHARED_PATH else _NEEDS_SHARED.format(shared=up + SHARED_PATH)
-        tree[f"{ROOT}/{folder}/{KUSTOMIZATION}"] = MARK + needs + _kustomization(files)
+        tree[f"{ROOT}/{folder}/{KUSTOMIZATION}"] = TREE_MARK + needs + _kustomization(files)
         for name, held in files.items():
-            tree[f"{ROOT}/{folder}/{name}"] = MARK + dump(manifest.doc for manifest in held)
+            tree[f"{ROOT}/{folder}/{name}"] = TREE_MARK + dump(manifest.doc for manifest in held)
     return tree
 
 
