@@ -16,54 +16,53 @@ from wtsctl.report.duration import duration, limit
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from rich.console import RenderableType
     from rich.table import Table
     from rich.text import Text
 
     from wtsctl.latency.budget import BudgetResult
-    from wtsctl.latency.outcome import ModelOutcome, PromptOutcome
+    from wtsctl.latency.outcome import ModelOutcome
+    from wtsctl.latency.summary import Distribution
     from wtsctl.report.terminal import Terminal
 
 _STYLES = {Verdict.PASS: "green", Verdict.FAIL: "bold red", Verdict.INCONCLUSIVE: "yellow", Verdict.SKIP: "dim"}
-_P90_FROM = needed(PERCENTILES["p90"])
 _P50_FROM = needed(PERCENTILES["p50"])
+_P90_FROM = needed(PERCENTILES["p90"])
+_UNBOUNDED = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """A prompt as text, before it is laid out for a width."""
+class _Row:
+    """A prompt as text, before it is laid out for a width; a time column may hold two values."""
 
     model: str
     prompt: str
     verdict: Verdict
-    via: str = "-"
-    answered: str = "-"
-    checks: str = "-"
-    ttft: str = "-"
-    ttft_high: str = "-"
-    tpot: str = "-"
-    total: str = "-"
-    total_high: str = "-"
-    rate: str = "-"
-    budget: str = "-"
+    via: str
+    answered: str
+    checks: str
+    ttft: tuple[str, ...]
+    tpot: str
+    total: tuple[str, ...]
+    rate: str
+    budgets: tuple[str, ...]
 
 
 def show_smoke(terminal: Terminal, outcomes: Sequence[ModelOutcome], measured: int, warm_up: int) -> None:
-    """Write the table and its footer on stdout, as wide as it needs unless a screen is narrower."""
-    from rich.measure import Measurement
-
-    rows = list(_rows(outcomes, measured))
+    """Write the table and its footer on stdout, a line a prompt unless the screen is too narrow for that."""
+    stats = _statistics(measured)
+    rows = [row for model in outcomes for row in _rows(model, stats)]
     console = terminal.console()
-    table = _wide(rows, measured)
-    if console.is_terminal and Measurement.get(console, console.options, table).maximum > console.width:
-        table = _stacked(rows, measured)
+    table = _wide(rows, stats)
+    # Measured without the screen's own width, to which rich would cut the answer.
+    if console.measure(table, options=console.options.update(width=_UNBOUNDED)).maximum > console.width:
+        table = _stacked(rows, stats)
     terminal.print(table)
     for line in footer(outcomes, measured, warm_up):
         terminal.print(line)
 
 
 def footer(outcomes: Sequence[ModelOutcome], measured: int, warm_up: int) -> Iterator[str]:
-    """What the numbers are, line by line: how they were taken, from where, and which budgets are open."""
+    """What the numbers are, line by line: which budgets are open, how they were taken, and from where."""
     for model in outcomes:
         for prompt in model.prompts:
             for budget in prompt.budgets:
@@ -74,60 +73,73 @@ def footer(outcomes: Sequence[ModelOutcome], measured: int, warm_up: int) -> Ite
     ways = {model.via: urlsplit(model.address) for model in outcomes if model.prompts}
     if "proxy" in ways:
         server = f"{ways['proxy'].scheme}://{ways['proxy'].netloc}"
-        yield f"Asked from this machine through the API server at {server}, which is part of each time."
+        yield f"Asked from this machine through the API server at {server}, which is part of every time."
     openings = [model.opening for model in outcomes if model.opening is not None]
     if openings:
         tls = [opening.tls for opening in openings if opening.tls is not None]
         cost = f"connect {duration(median_low(one.tcp for one in openings))}"
         cost += f", TLS {duration(median_low(tls))}" if tls else ""
-        yield f"Opening a connection ({cost}, median of {len(openings)}) is not."
+        cost += f"; median of {len(openings)}" if len(openings) > 1 else ""
+        yield f"Opening a connection ({cost}) is part of none."
     if measured < _P50_FROM:
-        yield f"p50 takes {_P50_FROM} samples, p90 {_P90_FROM}: with fewer, the largest time is shown."
+        yield f"p50 takes {_P50_FROM} samples, p90 {_P90_FROM}; with fewer, the worst one is shown."
 
 
-def _rows(outcomes: Sequence[ModelOutcome], measured: int) -> Iterator[Row]:
-    high = "p90" if measured >= _P90_FROM else "max"
-    for model in outcomes:
-        if not model.prompts:
-            yield Row(model=model.name, prompt="(no prompts)", verdict=Verdict.SKIP)
-        for prompt in model.prompts:
-            yield _row(model, prompt, high)
+def _statistics(measured: int) -> tuple[str, ...]:
+    """What so many samples can show of a time: the median and the worst, or only the worst."""
+    if measured < _P50_FROM:
+        return ("max",)
+    return ("p50", "p90" if measured >= _P90_FROM else "max")
 
 
-def _row(model: ModelOutcome, prompt: PromptOutcome, high: str) -> Row:
-    summary = prompt.summary
-    held = sum(not one.failed for one in prompt.checks)
-    rate = summary.tokens_per_second.percentile("p50")
+def _rows(model: ModelOutcome, stats: tuple[str, ...]) -> Iterator[_Row]:
+    if not model.prompts:
+        none = ("-",) * len(stats)
+        yield _Row(
+            model.name,
+            "(no prompts)",
+            Verdict.SKIP,
+            "-",
+            "-",
+            "-",
+            ttft=none,
+            tpot="-",
+            total=none,
+            rate="-",
+            budgets=(),
+        )
+    for prompt in model.prompts:
+        summary = prompt.summary
+        held = sum(not one.failed for one in prompt.checks)
+        rates = summary.tokens_per_second
+        rate = rates.minimum if stats[0] == "max" else rates.percentile(stats[0])
+        yield _Row(
+            model=model.name,
+            prompt=prompt.name,
+            verdict=prompt.verdict,
+            via=model.via,
+            answered=f"{summary.answered}/{summary.requests}",
+            checks=f"{held}/{len(prompt.checks)}" if summary.answered else "-",
+            ttft=_times(summary.ttft, stats),
+            tpot=_times(summary.tpot, stats)[0],
+            total=_times(summary.total, stats),
+            rate="-" if rate is None else f"{rate:.1f}",
+            budgets=tuple(_budget(one) for one in prompt.budgets),
+        )
 
-    def highest(of: str) -> str:
-        values = summary.ttft if of == "ttft" else summary.total
-        return duration(values.percentile("p90") if high == "p90" else values.maximum)
 
-    return Row(
-        model=model.name,
-        prompt=prompt.name,
-        via=model.via,
-        answered=f"{summary.answered}/{summary.requests}",
-        checks=f"{held}/{len(prompt.checks)}" if summary.answered else "-",
-        ttft=duration(summary.ttft.percentile("p50")),
-        ttft_high=highest("ttft"),
-        tpot=duration(summary.tpot.percentile("p50")),
-        total=duration(summary.total.percentile("p50")),
-        total_high=highest("total"),
-        rate="-" if rate is None else f"{rate:.1f}",
-        budget="; ".join(_budget(one) for one in prompt.budgets) or "-",
-        verdict=prompt.verdict,
-    )
+def _times(times: Distribution, stats: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(duration(times.maximum if stat == "max" else times.percentile(stat)) for stat in stats)
 
 
 def _budget(budget: BudgetResult) -> str:
     """`ttft p50 <= 2 s: 97 % left`."""
     if budget.headroom is None:
-        return f"{_limit(budget)}: open" if budget.verdict is Verdict.INCONCLUSIVE else f"{_limit(budget)}: missed"
-    # Rounded down, so that 100 % left is never claimed and a budget that is missed shows as more than 1.
-    if budget.headroom >= 0:
-        return f"{_limit(budget)}: {math.floor(budget.headroom * 100)} % left"
-    return f"{_limit(budget)}: {1 - budget.headroom:.3g} times that"
+        return f"{_limit(budget)}: {'missed' if budget.verdict is Verdict.FAIL else 'open'}"
+    # Rounded down, so that what is left is never overstated.
+    left = f"{math.floor(budget.headroom * 100)} % left"
+    stands = left if budget.headroom >= 0 else f"{1 - budget.headroom:.3g} times that"
+    return f"{_limit(budget)}: {stands}{', open' * (budget.verdict is Verdict.INCONCLUSIVE)}"
 
 
 def _limit(budget: BudgetResult) -> str:
@@ -146,43 +158,42 @@ def _table() -> Table:
     return Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
 
 
-def _wide(rows: Sequence[Row], measured: int) -> Table:
+def _wide(rows: Sequence[_Row], stats: tuple[str, ...]) -> Table:
     """A line a prompt."""
-    high = "p90" if measured >= _P90_FROM else "max"
     table = _table()
     for name in ("MODEL", "PROMPT", "VIA", "OK/N", "ASSERT"):
         table.add_column(name, no_wrap=True)
-    for name in ("TTFT p50", f"TTFT {high}", "TPOT p50", "TOTAL p50", f"TOTAL {high}", "TOK/S"):
+    ttft, total = ([f"{name} {stat}" for stat in stats] for name in ("TTFT", "TOTAL"))
+    for name in (*ttft, f"TPOT {stats[0]}", *total, "TOK/S"):
         table.add_column(name, no_wrap=True, justify="right")
     for name in ("BUDGET", "VERDICT"):
         table.add_column(name, no_wrap=True)
     for row in rows:
-        cells: list[RenderableType] = [row.model, row.prompt, row.via, row.answered, row.checks]
-        cells += [row.ttft, row.ttft_high, row.tpot, row.total, row.total_high, row.rate, row.budget]
-        table.add_row(*cells, _verdict(row.verdict))
+        times = (*row.ttft, row.tpot, *row.total, row.rate)
+        budgets = "; ".join(row.budgets) or "-"
+        table.add_row(row.model, row.prompt, row.via, row.answered, row.checks, *times, budgets, _verdict(row.verdict))
     return table
 
 
-def _stacked(rows: Sequence[Row], measured: int) -> Table:
-    """Two lines a prompt, which fit 80 columns; the budget gets a line of its own."""
+def _stacked(rows: Sequence[_Row], stats: tuple[str, ...]) -> Table:
+    """Two lines a prompt and one for each budget, which fits 80 columns."""
     from rich.text import Text
 
-    high = "p90" if measured >= _P90_FROM else "max"
     table = _table()
-    table.add_column("MODEL\n  PROMPT", ratio=1, overflow="fold")
+    table.add_column("MODEL\n  PROMPT", overflow="fold")
     table.add_column("OK/N\nASSERT", no_wrap=True)
-    table.add_column(f"TTFT p50\n{high}", no_wrap=True, justify="right")
-    table.add_column("TPOT p50\nTOK/S", no_wrap=True, justify="right")
-    table.add_column(f"TOTAL p50\n{high}", no_wrap=True, justify="right")
-    table.add_column("VERDICT\nVIA", no_wrap=True)
+    for name in ("TTFT ", f"TPOT {stats[0]}\nTOK/S", "TOTAL "):
+        table.add_column(name + "\n".join(stats) * name.endswith(" "), no_wrap=True, justify="right")
+    table.add_column("VERDICT\n  VIA", no_wrap=True)
     for row in rows:
-        name = f"{row.model}\n  {row.prompt}" + "".join(f"\n  {one}" for one in row.budget.split("; ") if one != "-")
         table.add_row(
-            Text(name),
+            f"{row.model}\n  {row.prompt}",
             f"{row.answered}\n{row.checks}",
-            f"{row.ttft}\n{row.ttft_high}",
+            "\n".join(row.ttft),
             f"{row.tpot}\n{row.rate}",
-            f"{row.total}\n{row.total_high}",
-            _verdict(row.verdict) + f"\n{row.via}",
+            "\n".join(row.total),
+            Text.assemble(_verdict(row.verdict), f"\n  {row.via}"),
         )
+        for budget in row.budgets:
+            table.add_row(f"  {budget}")
     return table

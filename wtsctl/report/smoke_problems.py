@@ -27,7 +27,7 @@ def smoke_problems(model: ModelOutcome, endpoint: str, where: Callable[..., str]
 
     Args:
         model: what came of it.
-        endpoint: the object or URL that was asked.
+        endpoint: what was asked, a Service as NAMESPACE/Service/NAME or a URL.
         where: `FILE:LINE:COLUMN` of a part of the model in the catalog, by its keys and indices.
     """
     if model.failure is not None:
@@ -51,7 +51,8 @@ def _unanswered(failure: ProbeFailure, message: str, endpoint: str) -> Problem:
     if failure.refused_by_cluster:
         hint = "the API server's proxy needs `get` and `create` on services/proxy in that namespace"
         return Problem(ClusterRefused.code, message, endpoint, hint)
-    return Problem(UNANSWERED, message, endpoint, "wtsctl status shows the state of its pods")
+    hint = "" if "://" in endpoint else "wtsctl status shows the state of its pods"
+    return Problem(UNANSWERED, message, endpoint, hint)
 
 
 def _wrong(check: Check) -> str:
