@@ -7,13 +7,13 @@ import shutil
 import signal
 import subprocess
 from collections import deque
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wtsctl.errors import SandboxError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
 TAIL_LINES = 6
 # Mount and PID namespaces of its own for a program that mounts things and starts others, and an end with this
@@ -109,7 +109,7 @@ def run(
             _stop(child)
             raise
     if code != 0:
-        raise _failure(doing, argv[0], code, log, start)
+        raise _failure(doing, Path(argv[0]).name, code, log, start)
 
 
 def _stop(child: subprocess.Popen[bytes]) -> None:
