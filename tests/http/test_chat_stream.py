@@ -257,15 +257,15 @@ def test_an_error_in_the_stream() -> None:
     error = event({"error": {"message": "CUDA out of memory", "type": "InternalServerError", "code": 500}})
     one = asked(*streamed(delta(content="hel"), error, DONE))
     assert one.failure is not None
-    assert one.failure.kind is FailureKind.STREAM_ERROR
+    assert one.failure.kind is FailureKind.ERROR
     assert one.failure.message == "the stream broke off with an error: CUDA out of memory"
 
 
 @pytest.mark.parametrize(
     ("response", "kind", "message"),
     [
-        (answer(b'{"error":{"message":"no such model"}}'), "stream-error", "HTTP 200 with an error: no such model"),
-        (answer(b'{"error":"busy"}'), "stream-error", "HTTP 200 with an error: busy"),
+        (answer(b'{"error":{"message":"no such model"}}'), "error", "HTTP 200 with an error: no such model"),
+        (answer(b'{"error":"busy"}'), "error", "HTTP 200 with an error: busy"),
         (
             answer(b'{"choices":[{"message":{"content":"hello"}}]}'),
             "not-streamed",

@@ -21,7 +21,7 @@ class FailureKind(StrEnum):
     NOT_STREAMED = "not-streamed"
     SHAPE = "shape"
     TOO_LARGE = "too-large"
-    STREAM_ERROR = "stream-error"
+    ERROR = "error"
     TRUNCATED = "truncated"
 
 

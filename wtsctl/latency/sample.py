@@ -122,7 +122,7 @@ def _not_streamed(exchange: Exchange) -> ProbeFailure:
     said = error_message(document)
     if said:
         message = f"HTTP {exchange.status} with an error: {said}"
-        return ProbeFailure(FailureKind.STREAM_ERROR, message, exchange.status)
+        return ProbeFailure(FailureKind.ERROR, message, exchange.status)
     if isinstance(document, dict) and "choices" in document:
         message = "a stream was asked for, and the whole answer came in one piece"
         return ProbeFailure(FailureKind.NOT_STREAMED, message, exchange.status)
@@ -165,7 +165,7 @@ class _Answer:
             return
         if document.get("error"):
             message = f"the stream broke off with an error: {error_message(document)}"
-            self.error = ProbeFailure(FailureKind.STREAM_ERROR, message)
+            self.error = ProbeFailure(FailureKind.ERROR, message)
             return
         self._count(document.get("usage"))
         for choice in _dicts(document.get("choices")):

@@ -77,7 +77,7 @@ def _ids(document: Any) -> tuple[str, ...] | None:
 def _unexpected(exchange: Exchange, document: Any) -> ProbeFailure:
     said = error_message(document)
     if said:
-        return ProbeFailure(FailureKind.STREAM_ERROR, f"answered 200 with an error: {said}", exchange.status)
+        return ProbeFailure(FailureKind.ERROR, f"HTTP {exchange.status} with an error: {said}", exchange.status)
     message = 'answered with JSON that is no list of models: expected {"data": [{"id": ...}]}'
     return ProbeFailure(FailureKind.SHAPE, message, exchange.status)
 

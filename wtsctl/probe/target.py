@@ -67,9 +67,9 @@ def direct(url: str, timeouts: Timeouts) -> Target:
     """
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError(f"expected an http:// or https:// URL with a host, got {url!r}")
+        raise ValueError("expected an http:// or https:// URL with a host")
     if parts.query or parts.fragment:
-        raise ValueError(f"expected a base URL without ? and #, got {url!r}")
+        raise ValueError("expected a base URL without ? and #")
     _ = parts.port  # raises ValueError where the port is no number or out of range
     return Target(
         base_url=url.rstrip("/"),
