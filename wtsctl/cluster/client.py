@@ -75,12 +75,25 @@ class Client:
         *,
         query: Mapping[str, str | int] | None = None,
         body: Object | None = None,
+        accept: str = "application/json",
+        where: str = "",
+    ) -> Object:
+        """Send one request and return the answer's object; see `exchange`."""
+        return self.exchange(method, path, query=query, body=body, accept=accept, where=where)[1]
+
+    def exchange(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str | int] | None = None,
+        body: Object | None = None,
         content_type: str = "application/json",
         accept: str = "application/json",
         where: str = "",
         read_seconds: float = READ_SECONDS,
-    ) -> Object:
-        """Send one request and return the answer's object.
+    ) -> tuple[int, Object]:
+        """Send one request and return the answer's HTTP status and object.
 
         Args:
             method: GET, PATCH, DELETE.
@@ -104,7 +117,7 @@ class Client:
             raise refused(response.status, parsed, data.decode(errors="replace"), where, self.connection)
         if parsed is None:
             raise self._not_an_api_server(data)
-        return parsed
+        return response.status, parsed
 
     def text(self, path: str, *, query: Mapping[str, str | int] | None = None, where: str = "") -> str:
         """Send a GET whose answer is text, such as a container's log."""

@@ -44,6 +44,7 @@ POD = Kind("v1", "Pod", "pods")
 EVENT = Kind("v1", "Event", "events")
 CLAIM = Kind("v1", "PersistentVolumeClaim", "persistentvolumeclaims")
 SERVICE = Kind("v1", "Service", "services")
+REPLICA_SET = Kind("apps/v1", "ReplicaSet", "replicasets")
 DEPLOYMENT = Kind("apps/v1", "Deployment", "deployments")
 ENDPOINT_SLICE = Kind("discovery.k8s.io/v1", "EndpointSlice", "endpointslices")
 INFERENCE_SERVICE = Kind("serving.kserve.io/v1beta1", "InferenceService", "inferenceservices")
@@ -58,12 +59,6 @@ class Discovery:
         self._asked: set[str] = set()
         self._aggregated = True
         self._lock = threading.Lock()
-
-    def refresh(self) -> None:
-        """Forget everything, as needed after a CRD was applied."""
-        with self._lock:
-            self._kinds.clear()
-            self._asked.clear()
 
     def kind(self, api_version: str, kind: str, *, where: str = "") -> Kind:
         """The kind of an object.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -53,15 +54,17 @@ def list_all(
         query["continue"] = str(metadata["continue"])
 
 
-def apply(client: Client, kind: Kind, manifest: Object, *, force: bool = False, dry_run: bool = False) -> Object:
-    """Server-side apply as `FIELD_MANAGER`; returns the object as the API server has it now.
+def apply(
+    client: Client, kind: Kind, manifest: Object, *, force: bool = False, dry_run: bool = False
+) -> tuple[bool, Object]:
+    """Server-side apply as `FIELD_MANAGER`; returns whether it made the object, and the object as it is now.
 
     Raises:
         ApiRefused: a conflict with another field manager, an invalid field, a missing right.
     """
     metadata = manifest["metadata"]
     namespace = metadata.get("namespace", "") if kind.namespaced else ""
-    return client.request(
+    status, item = client.exchange(
         "PATCH",
         kind.path(namespace, metadata["name"]),
         query={
@@ -75,6 +78,7 @@ def apply(client: Client, kind: Kind, manifest: Object, *, force: bool = False, 
         content_type="application/apply-patch+yaml",
         where=label(kind.kind, namespace, metadata["name"]),
     )
+    return status == HTTPStatus.CREATED, item
 
 
 def delete(client: Client, kind: Kind, namespace: str, name: str, *, uid: str = "") -> None:

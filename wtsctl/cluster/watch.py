@@ -117,6 +117,10 @@ class Follower:
         except queue.Empty:
             return
 
+    def wake(self) -> None:
+        """Make `wait` return, from any thread."""
+        self._changes.put(None)
+
     def _follow(self, selection: Selection) -> None:
         version, delay = "", _FIRST_DELAY
         while not self._stop.is_set():

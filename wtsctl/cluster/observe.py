@@ -1,0 +1,101 @@
+"""What has to be looked at to know how models are: a few kinds in each namespace, however many models there are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from wtsctl.cluster import objects
+from wtsctl.cluster.discovery import (
+    CLAIM,
+    DEPLOYMENT,
+    ENDPOINT_SLICE,
+    EVENT,
+    INFERENCE_SERVICE,
+    POD,
+    REPLICA_SET,
+)
+from wtsctl.cluster.faults import ApiRefused
+from wtsctl.cluster.watch import Selection
+
+if TYPE_CHECKING:
+    from wtsctl.cluster.client import Client, Object
+
+_KINDS = (DEPLOYMENT, REPLICA_SET, POD, ENDPOINT_SLICE, CLAIM)
+_NOT_FOUND = 404
+_LOG_LINES = 8
+_EVENTS = 3
+
+
+def own_labels(catalog_name: str) -> str:
+    """The selector of everything that wtsctl made for a catalog; pods and EndpointSlices carry the labels too."""
+    return f"app.kubernetes.io/part-of={catalog_name},app.kubernetes.io/managed-by={objects.FIELD_MANAGER}"
+
+
+def selections(namespaces: Iterable[str], labels: str, *, kserve: Iterable[str] = ()) -> tuple[Selection, ...]:
+    """What to list or watch.
+
+    Args:
+        namespaces: of everything that is looked at.
+        labels: from `own_labels`.
+        kserve: the namespaces in which there are InferenceServices to look at.
+    """
+    made = [Selection(kind, namespace, labels) for namespace in dict.fromkeys(namespaces) for kind in _KINDS]
+    made += [Selection(INFERENCE_SERVICE, namespace, labels, optional=True) for namespace in dict.fromkeys(kserve)]
+    return tuple(made)
+
+
+def look(client: Client, chosen: Sequence[Selection], parallel: int = 8) -> list[Object]:
+    """All objects of the selections, by one list each.
+
+    Raises:
+        ClusterError: one of the lists was refused, or the cluster cannot be spoken to.
+    """
+
+    def listed(selection: Selection) -> list[Object]:
+        try:
+            return objects.list_all(client, selection.kind, selection.namespace, labels=selection.labels)[0]
+        except ApiRefused as error:
+            if selection.optional and error.status == _NOT_FOUND:
+                return []
+            raise
+
+    with ThreadPoolExecutor(parallel) as pool:
+        return [item for items in pool.map(listed, chosen) for item in items]
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What the cluster holds about a pod that does not get further.
+
+    Attributes:
+        events: the latest warnings about it, newest last, as `Reason: message`.
+        log: the last lines of the container's log, as the container wrote them.
+        previous: whether the log is that of the run before the current one.
+    """
+
+    events: tuple[str, ...] = ()
+    log: tuple[str, ...] = ()
+    previous: bool = False
+
+
+def evidence(client: Client, namespace: str, pod: str, container: str, *, crashed: bool) -> Evidence:
+    """Collect the evidence about one pod; what may not or cannot be read is left out."""
+    events: list[str] = []
+    try:
+        fields = f"involvedObject.name={pod},type=Warning"
+        found = objects.list_all(client, EVENT, namespace, fields=fields)[0]
+        found.sort(key=lambda one: str(one.get("lastTimestamp") or one.get("eventTime") or ""))
+        lines = (f"{one.get('reason', '')}: {one.get('message', '')}" for one in found)
+        events = list(dict.fromkeys(lines))[-_EVENTS:]
+    except ApiRefused:
+        events = []
+    log = ""
+    if container and crashed:
+        try:
+            log = objects.read_log(client, namespace, pod, container, previous=True, lines=_LOG_LINES)
+        except ApiRefused:
+            log = ""
+    return Evidence(tuple(events), tuple(log.splitlines()), previous=bool(log))

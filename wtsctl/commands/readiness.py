@@ -1,0 +1,143 @@
+"""How models are right now: the cluster's objects joined with what the endpoints say, for deploy and status."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from wtsctl.catalog.load import LoadedCatalog
+    from wtsctl.catalog.workload import Endpoint, Workload
+    from wtsctl.cluster.client import Client
+    from wtsctl.cluster.config import Connection
+    from wtsctl.cluster.observe import Evidence
+    from wtsctl.cluster.watch import Selection
+    from wtsctl.health.model import Answer, ModelHealth, Subject
+
+# How long to leave an endpoint alone that gave no answer, and how many to ask at once.
+_AGAIN_SECONDS = 1.0
+_AT_ONCE = 16
+
+
+class Looked:
+    """What is looked at: subjects, and where each answers."""
+
+    def __init__(self, loaded: LoadedCatalog, chosen: Sequence[Workload], *, llama_stack: bool) -> None:
+        from wtsctl.catalog.workload import Endpoint
+        from wtsctl.health.model import Subject
+
+        self.catalog = loaded.catalog.name
+        self.subjects: list[Subject] = []
+        self.endpoints: dict[str, Endpoint] = {}
+        for one in chosen:
+            subject = Subject(
+                name=one.name,
+                runtime=one.spec.runtime.value,
+                namespace=one.namespace,
+                object_name=one.object_name,
+                service=one.endpoint.service,
+                replicas=one.spec.replicas,
+                serves=one.name,
+            )
+            self.subjects.append(subject)
+            self.endpoints[one.name] = one.endpoint
+        stack = loaded.catalog.llama_stack
+        if llama_stack and stack and stack.enabled:
+            name = stack.service.name
+            self.subjects.append(Subject("llama-stack", "llama-stack", stack.namespace, name, name, 1, ""))
+            self.endpoints["llama-stack"] = Endpoint(stack.namespace, name, stack.service.port, "/v1")
+
+    @property
+    def selections(self) -> tuple[Selection, ...]:
+        """What to list or watch for them."""
+        from wtsctl.cluster.observe import own_labels, selections
+
+        return selections(
+            [one.namespace for one in self.subjects],
+            own_labels(self.catalog),
+            kserve=[one.namespace for one in self.subjects if one.kserve],
+        )
+
+
+class Answers:
+    """What endpoints say, asked in the background; `of` never waits.
+
+    An answer holds for the pods that gave it: when a pod comes, goes or restarts, the endpoint is asked again.
+    """
+
+    def __init__(
+        self, connection: Connection, endpoints: Mapping[str, Endpoint], seconds: float, news: Callable[[], None]
+    ) -> None:
+        self._connection = connection
+        self._endpoints = endpoints
+        self._seconds = seconds
+        self._news = news
+        self._lock = threading.Lock()
+        self._slots = threading.Semaphore(_AT_ONCE)
+        self._known: dict[str, tuple[object, Answer, float]] = {}
+        self._asking: set[str] = set()
+
+    def of(self, health: ModelHealth) -> Answer | None:
+        """The answer of the pods that `health` has; asks where there is none, or where it was no answer."""
+        name, pods = health.subject.name, tuple((one.name, one.restarts, one.ready) for one in health.pods)
+        with self._lock:
+            known = self._known.get(name)
+            current = known is not None and known[0] == pods
+            stale = known is None or not current or (known[1].failure and time.monotonic() >= known[2])
+            if stale and health.endpoints and name not in self._asking:
+                self._asking.add(name)
+                threading.Thread(target=self._ask, args=(name, pods), daemon=True).start()
+            return known[1] if known and current else None
+
+    def _ask(self, name: str, pods: object) -> None:
+        with self._slots:
+            answer = ask(self._connection, self._endpoints[name], self._seconds)
+        with self._lock:
+            self._known[name] = (pods, answer, time.monotonic() + _AGAIN_SECONDS)
+            self._asking.discard(name)
+        self._news()
+
+
+def ask(connection: Connection, endpoint: Endpoint, seconds: float) -> Answer:
+    """Ask one endpoint which models it serves, through the API server; takes at most `seconds`."""
+    from wtsctl.commands.endpoints import through_proxy
+    from wtsctl.errors import ClusterError
+    from wtsctl.health.model import Answer
+    from wtsctl.probe.models import ProbeFailure, served_models
+    from wtsctl.probe.target import Timeouts
+
+    try:
+        said = served_models(through_proxy(connection, endpoint, Timeouts(connect=seconds, total=seconds)))
+    except ClusterError as error:
+        return Answer(failure=str(error.problems[0].message))
+    return Answer(failure=said.message) if isinstance(said, ProbeFailure) else Answer(ids=said.ids)
+
+
+def ask_all(connection: Connection, endpoints: Mapping[str, Endpoint], seconds: float) -> dict[str, Answer]:
+    """Ask several endpoints at once."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    if not endpoints:
+        return {}
+    with ThreadPoolExecutor(min(_AT_ONCE, len(endpoints))) as pool:
+        asked = pool.map(lambda endpoint: ask(connection, endpoint, seconds), endpoints.values())
+        return dict(zip(endpoints, asked, strict=True))
+
+
+def evidence_of(client: Client, healths: Iterable[ModelHealth]) -> dict[str, Evidence]:
+    """Events and logs about the pods of models that are not as they should be, by model."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from wtsctl.cluster.observe import evidence
+
+    stuck = [one for one in healths if not one.ready and one.pod]
+
+    def collect(one: ModelHealth) -> Evidence:
+        container, crashed = (one.cause.container, one.cause.crashed) if one.cause else ("", False)
+        return evidence(client, one.subject.namespace, one.pod, container, crashed=crashed)
+
+    with ThreadPoolExecutor(8) as pool:
+        return {one.subject.name: found for one, found in zip(stuck, pool.map(collect, stuck), strict=True)}

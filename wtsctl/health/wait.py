@@ -1,0 +1,140 @@
+"""Waiting for models: a loop over observations, with its clock and its sleep as arguments. Does no I/O itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from wtsctl.health.model import ModelHealth
+
+
+class Verdict(StrEnum):
+    """What waiting for one model came to."""
+
+    READY = "ready"
+    FAILED = "failed"
+    TIMED_OUT = "timed-out"
+
+
+@dataclass(frozen=True, slots=True)
+class Waited:
+    """One model after the wait.
+
+    Attributes:
+        health: as last seen.
+        verdict: what the wait came to.
+        seconds: from the start of the wait to the moment the verdict was first true.
+    """
+
+    health: ModelHealth
+    verdict: Verdict
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A look at all models while waiting.
+
+    Attributes:
+        elapsed: seconds since the wait began.
+        healths: by model, in the order given.
+        verdicts: of the models that need no more waiting, as it stands.
+    """
+
+    elapsed: float
+    healths: Mapping[str, ModelHealth]
+    verdicts: Mapping[str, Verdict]
+
+
+@dataclass(slots=True)
+class _Track:
+    """One model's causes and verdicts over time."""
+
+    cause: str = ""
+    since: float = 0.0
+    verdict: Verdict | None = None
+    decided: float = 0.0
+    health: ModelHealth | None = field(default=None)
+
+    def see(self, health: ModelHealth, now: float) -> None:
+        self.health = health
+        # ErrImagePull and ImagePullBackOff take turns; they are one failure, of one pod's image.
+        cause = f"{health.pod}/{health.phase}" if health.cause else ""
+        if cause != self.cause:
+            self.cause, self.since = cause, now
+        verdict: Verdict | None = None
+        if health.ready:
+            verdict = Verdict.READY
+        elif health.cause and now - self.since >= health.cause.grace:
+            verdict = Verdict.FAILED
+        if verdict is not self.verdict:
+            self.verdict, self.decided = verdict, now
+
+
+def wait(
+    names: Sequence[str],
+    observe: Callable[[], Mapping[str, ModelHealth] | None],
+    *,
+    clock: Callable[[], float],
+    sleep: Callable[[float], None],
+    timeout: float,
+    show: Callable[[Progress], None],
+) -> dict[str, Waited]:
+    """Wait until every model is ready or has failed for good, or the time is over.
+
+    A model that fails does not end the wait for the others, and one that was ready counts as such only while it
+    stays so: what is returned is true at the end.
+
+    Args:
+        names: the models, in the order of the result.
+        observe: how they are now; None while that is not known yet.
+        clock: seconds, from any start, never going back.
+        sleep: called with the longest time to wait for news; may return early.
+        timeout: seconds to wait at most.
+        show: told after every look.
+
+    Returns:
+        The models that were seen at least once; one that never was is missing.
+    """
+    start = clock()
+    tracks = {name: _Track() for name in names}
+    while True:
+        seen, now = observe(), clock()
+        if seen is not None:
+            for name, track in tracks.items():
+                track.see(seen[name], now)
+            show(_progress(tracks, now - start))
+            if all(track.verdict for track in tracks.values()):
+                break
+        if now - start >= timeout:
+            break
+        sleep(min(_until_news(tracks, now), start + timeout - now))
+    return {
+        name: Waited(
+            track.health, track.verdict or Verdict.TIMED_OUT, (track.decided if track.verdict else now) - start
+        )
+        for name, track in tracks.items()
+        if track.health is not None
+    }
+
+
+def _progress(tracks: Mapping[str, _Track], elapsed: float) -> Progress:
+    return Progress(
+        elapsed,
+        {name: track.health for name, track in tracks.items() if track.health is not None},
+        {name: track.verdict for name, track in tracks.items() if track.verdict is not None},
+    )
+
+
+def _until_news(tracks: Mapping[str, _Track], now: float) -> float:
+    """Seconds until something changes by itself: a cause that becomes final; else the next redraw, a second."""
+    finals = [
+        track.since + track.health.cause.grace - now
+        for track in tracks.values()
+        if track.health and track.health.cause and track.verdict is None
+    ]
+    return max(0.05, min([1.0, *finals]))
