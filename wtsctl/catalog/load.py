@@ -98,7 +98,8 @@ class _Report:
         for fault in faults:
             position, _ = locate(root, fault.path, at_key=fault.at_key)
             where = f"{self.filename}:{position[0]}:{position[1]}"
-            subject = _subject(root, fault.path)
+            # An unknown key is the subject of its own message; the entry it stands in is the place.
+            subject = _subject(root, fault.path[:-1] if fault.code is Code.UNKNOWN_KEY else fault.path)
             message = f"{subject}: {fault.text}" if subject else fault.text
             self.faults.setdefault((position, fault.code, fault.text), Problem(fault.code, message, where, fault.hint))
 

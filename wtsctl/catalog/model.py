@@ -102,7 +102,12 @@ Bytes = Annotated[
     _checked(parse_bytes),
     Field(json_schema_extra=_QUANTITY_SCHEMA),
 ]
-Duration = Annotated[str, _checked(parse_duration), Field(json_schema_extra={"pattern": DURATION_PATTERN})]
+Duration = Annotated[
+    str,
+    BeforeValidator(_number_as_text),
+    _checked(parse_duration),
+    Field(json_schema_extra={"pattern": DURATION_PATTERN}),
+]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 

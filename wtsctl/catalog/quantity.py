@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
+from functools import lru_cache
 
 _SUFFIX: dict[str, Fraction] = {
     "n": Fraction(1, 10**9),
@@ -27,6 +28,8 @@ _LARGEST = 2**63 - 1
 _LONGEST_SECONDS = 24 * 3600
 
 
+# A catalog of many models repeats few amounts.
+@lru_cache(maxsize=1024)
 def parse_quantity(text: str) -> Fraction:
     """The exact value of a positive Kubernetes quantity, in its base unit (cores, bytes).
 

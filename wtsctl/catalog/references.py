@@ -57,12 +57,12 @@ def check(parts: Parts) -> Iterator[Fault]:
 def _model_names(parts: Parts) -> Iterator[Fault]:
     taken: dict[str, tuple[int, str]] = {}
     for index, model in parts.models:
-        own: list[tuple[str, Path, str]] = [(model.name, ("models", index, "name"), "name")]
-        own += [(alias, ("models", index, "aliases", at), "alias") for at, alias in enumerate(model.aliases)]
+        own: list[tuple[str, Path, str]] = [(model.name, ("models", index, "name"), "the name")]
+        own += [(alias, ("models", index, "aliases", at), "an alias") for at, alias in enumerate(model.aliases)]
         for name, path, kind in own:
             if name in taken:
                 other, how = taken[name]
-                text = f"'{name}' is already the {how} of models[{other}]"
+                text = f"'{name}' is already {how} of models[{other}]"
                 yield Fault(Code.DUPLICATE, path, text, "names and aliases are unique over all models")
             else:
                 taken[name] = (index, kind)
@@ -154,13 +154,13 @@ def _objects(parts: Parts, defaults: Defaults) -> Iterator[Fault]:
     taken: dict[tuple[str, str, str], str] = {}
     folders: dict[str, str] = {}
     for owner, path, namespace, objects, folder in _made(parts, defaults):
-        for kind, name in objects:
-            other = taken.setdefault((namespace, kind, name), owner)
-            if other != owner:
-                text = f"its {kind} {namespace}/{name} is already that of {other}"
-                yield Fault(Code.DUPLICATE, path, text, "give one of them another name, Service or namespace")
-                break
-        if folder and (other := folders.setdefault(folder, owner)) != owner:
+        owners = [(kind, name, taken.setdefault((namespace, kind, name), owner)) for kind, name in objects]
+        clash = next(((kind, name, other) for kind, name, other in owners if other != owner), None)
+        if clash:
+            kind, name, other = clash
+            text = f"its {kind} {namespace}/{name} is already that of {other}"
+            yield Fault(Code.DUPLICATE, path, text, "give one of them another name, Service or namespace")
+        elif folder and (other := folders.setdefault(folder, owner)) != owner:
             text = f"its folder {folder} is already that of {other}"
             yield Fault(Code.DUPLICATE, path, text, "give one of them another `path`")
 

@@ -48,7 +48,16 @@ def check(entry: type[E], data: Any) -> tuple[E | None, list[ErrorDetails]]:
 def faults(errors: list[ErrorDetails], entry: type[Entry], node: Node) -> list[Fault]:
     """What pydantic found in the plain data of `node`, with paths from `node`."""
     # pydantic counts the entries that it could read, so a list of nothing but wrong ones is "too short" as well.
-    return [_fault(error, entry, node) for error in errors if error["type"] != "too_short" or _empty(error, node)]
+    found = [_fault(error, entry, node) for error in errors if error["type"] != "too_short" or _empty(error, node)]
+    # A misspelt key is one mistake, not also a missing one.
+    meant = {(*fault.path[:-1], fault.hint) for fault in found if fault.code is Code.UNKNOWN_KEY}
+    return [fault for fault in found if (*fault.path, _meaning(fault.text)) not in meant]
+
+
+def _meaning(text: str) -> str:
+    """The hint of an unknown key that would be the one missing by `text`."""
+    key = text.removeprefix("missing key '").removesuffix("'")
+    return f"did you mean {key}?" if key != text else ""
 
 
 def _empty(error: ErrorDetails, root: Node) -> bool:

@@ -41,6 +41,16 @@ _OTHER_INTEGER = re.compile("0x[0-9a-fA-F]{1,32}|0o[0-7]{1,40}")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 _STANDARD = "tag:yaml.org,2002:"
 
+# What to look at, by what the parser was doing when it failed.
+_CONTEXT = {
+    "while scanning a quoted scalar": "the quote at line {line} is not closed",
+    "while parsing a flow sequence": "check the list that [ opens at line {line}",
+    "while parsing a flow mapping": "check the mapping that {{ opens at line {line}",
+    "while parsing a block mapping": "check the indentation of the mapping that starts at line {line}",
+    "while parsing a block collection": "check the indentation of the list that starts at line {line}",
+    "while scanning a simple key": "is there a ':' missing at line {line}?",
+}
+
 Position = tuple[int, int]
 """Line and column, both counted from 1."""
 
@@ -155,14 +165,18 @@ def _syntax(error: yaml.MarkedYAMLError, text: str, filename: str) -> CatalogErr
         return _stop(filename, f"not valid YAML: {problem}")
     hint = ""
     lines = text.splitlines()
-    rest = lines[mark.line][mark.column :] if mark.line < len(lines) else ""
+    # At the end of the file libyaml points below the last line.
+    line, column = (mark.line, mark.column) if mark.line < len(lines) else (len(lines) - 1, len(lines[-1]))
+    rest = lines[line][column:]
     if rest.startswith("\t"):
         hint = "indent with spaces; YAML allows no tabs there"
+    elif rest[:1] in ("@", "`"):
+        hint = f"put text that starts with {rest[0]} in quotes"
     elif problem.startswith("mapping values are not allowed"):
         hint = "check the indentation, and put text that holds ': ' in quotes"
-    elif error.context and error.context_mark and error.context_mark.line != mark.line:
-        hint = f"{error.context}, which starts at line {error.context_mark.line + 1}"
-    return _stop(f"{filename}:{mark.line + 1}:{mark.column + 1}", f"not valid YAML: {problem}", hint)
+    elif error.context_mark and error.context in _CONTEXT:
+        hint = _CONTEXT[error.context].format(line=error.context_mark.line + 1)
+    return _stop(f"{filename}:{line + 1}:{column + 1}", f"not valid YAML: {problem}", hint)
 
 
 @dataclass(slots=True)
@@ -175,13 +189,13 @@ class _Open:
     items: list[Node] = field(default_factory=list)
     entries: dict[str, tuple[Position, Node]] = field(default_factory=dict)
     merged: list[Mapping] = field(default_factory=list)
-    key: tuple[Position, str] | None = None
+    key: tuple[Position, str | None] | None = None
     size: int = 1
     height: int = 1
 
     def step(self) -> str | int:
         """What leads from here to the value being read."""
-        return (self.key[1] if self.key else "") if self.mapping else len(self.items)
+        return ((self.key and self.key[1]) or "") if self.mapping else len(self.items)
 
     def close(self) -> Node:
         if not self.mapping:
@@ -294,13 +308,14 @@ class _Composer:
             self._value(parent, node)
             parent.key = None
 
-    def _key(self, at: Position, node: Node) -> str:
+    def _key(self, at: Position, node: Node) -> str | None:
+        """The text of a key; None, and a problem, where it is no text."""
         if isinstance(node, Scalar) and (isinstance(node.value, str) or node.text == "<<"):
             return node.text
         hint = f'put it in quotes: "{node.text}"' if isinstance(node, Scalar) and node.text else ""
         shown = node.text or "nothing" if isinstance(node, Scalar) else "a collection"
         self._report(at, Code.TYPE, f"expected text as a key, got {shown}", hint)
-        return node.text if isinstance(node, Scalar) else ""
+        return None
 
     def _value(self, parent: _Open, node: Node) -> None:
         assert parent.key is not None  # noqa: S101 - _put calls this for values only
@@ -311,6 +326,8 @@ class _Composer:
             if len(maps) != len(merged):
                 self._report(at, Code.TYPE, "expected a mapping or a list of mappings after '<<'")
             parent.merged.extend(maps)
+        elif key is None:
+            return
         elif key in parent.entries:
             first = parent.entries[key][0]
             self._report(at, Code.DUPLICATE, f"duplicate key '{key}', first at line {first[0]}", "keep one of the two")
