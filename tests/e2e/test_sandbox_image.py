@@ -32,7 +32,7 @@ pytestmark = [
 
 # Measured 224 MB on amd64 with a base made by mmdebstrap; on a pulled base apt adds its own files.
 LARGEST = 270_000_000
-MODEL = f"models/{payload.MODEL}"
+MODEL = f"weights/{payload.MODEL}"
 
 
 def tell(line: str) -> None:
@@ -134,12 +134,12 @@ def test_is_small_and_holds_the_weights_once(image: Opened) -> None:
 
 def test_carries_the_licences(image: Opened) -> None:
     """The licences of the weights and of the server are in the image."""
-    assert {"models/LICENSE", "opt/llamacpp/LICENSE.xllamacpp"} <= set(image.files)
+    assert {"weights/LICENSE", "opt/llamacpp/LICENSE.xllamacpp"} <= set(image.files)
 
 
 def test_nothing_of_ours_can_be_changed_by_the_pod(image: Opened) -> None:
     """What the Containerfile added belongs to root, is readable by all, writable by root, and setuid nowhere."""
-    ours = {name: entry for name, entry in image.files.items() if name.startswith(("opt/", "models/"))}
+    ours = {name: entry for name, entry in image.files.items() if name.startswith(("opt/", "weights/"))}
     assert MODEL in ours
     for name, entry in ours.items():
         assert (entry.uid, entry.gid) == (0, 0), name

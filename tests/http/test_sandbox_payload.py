@@ -59,3 +59,23 @@ def test_no_index_is_called_a_network_problem(tmp_path: Path, monkeypatch: pytes
     assert len(said) == 1
     assert "pip" in (tmp_path / "logs" / "payload.log").read_text()
     assert left(tmp_path) == []
+
+
+def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    """A file where the cache folder should be is one message with its path, no traceback."""
+    (tmp_path / "images").write_text("in the way")
+    with pytest.raises(SandboxError, match=f"cannot unpack the model server: .*{tmp_path}/images"):
+        payload.ensure(tmp_path, lambda _line: None)
+
+
+def test_a_payload_that_lost_a_file_is_downloaded_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A payload folder without its weights is no payload, and what is left of it goes first."""
+    key = payload.key((payload.SOURCE / "requirements.txt").read_bytes(), payload.machine())
+    torn = tmp_path / "images" / f"payload-{key}"
+    (torn / "site" / "xllamacpp").mkdir(parents=True)
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
+    said: list[str] = []
+    with pytest.raises(SandboxError, match="cannot download"):
+        payload.ensure(tmp_path, said.append)
+    assert said[0].startswith("downloading")
+    assert left(tmp_path) == []

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import os
 import time
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
+import yaml
 
 from wtsctl.errors import SandboxError
 from wtsctl.sandbox import images
 from wtsctl.sandbox.images import archive, build, payload
 
-if TYPE_CHECKING:
-    from pathlib import Path
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def silent(line: str) -> None:
@@ -35,6 +35,14 @@ def complete(folder: Path, key: str, content: bytes = b"an archive") -> archive.
 def test_reference_is_what_the_kubelet_asks_for() -> None:
     """The reference has the registry that containerd adds, and needs no build to be known."""
     assert images.references() == ("docker.io/wtsctl-sandbox/llamacpp:smollm2-135m",)
+
+
+def test_the_sandbox_profile_asks_for_this_image() -> None:
+    """models.yaml's sandbox profile names the image that is built, and the weights at their path in it."""
+    profile = yaml.safe_load((ROOT / "models.yaml").read_text())["profiles"]["sandbox"]
+    assert f"docker.io/{profile['defaults']['images']['llamacpp']}" in images.references()
+    containerfile = (payload.SOURCE / "Containerfile").read_text()
+    assert f"LLAMA_ARG_MODEL={profile['eachModel']['model']} " in containerfile
 
 
 def test_key_changes_with_every_input() -> None:

@@ -34,6 +34,11 @@ def recipe() -> bytes:
     return "\n".join((SUITE, PULLED, *PACKAGES, *_DPKG)).encode()
 
 
+def cached(home: Path) -> Path:
+    """Where `home` keeps the base, once it was made."""
+    return home / f"base-{content_key([('recipe', recipe())])}.tar"
+
+
 def tarball(home: Path, work: Path, log: Path, progress: Callable[[str], None]) -> Path:
     """Return the root filesystem of the base, made with mmdebstrap unless `home` has it.
 
@@ -46,7 +51,7 @@ def tarball(home: Path, work: Path, log: Path, progress: Callable[[str], None]) 
     Raises:
         SandboxError: mmdebstrap is missing, its mirror does not answer, or the disk is full.
     """
-    path = home / f"base-{content_key([('recipe', recipe())])}.tar"
+    path = cached(home)
     if path.is_file():
         return path
     debian.require(debian.Purpose.BASE_IMAGE)

@@ -60,9 +60,9 @@ def ensure(cache_dir: Path, progress: Callable[[str], None]) -> tuple[archive.Im
             found = archive.find(path, wanted)
             return (found if found is not None else _build(path, wanted, files, cache_dir, progress),)
     except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        raise _full(home) from error
+        if error.errno == errno.ENOSPC:
+            raise _full(home) from error
+        raise SandboxError(f"cannot build the sandbox's image: {error}") from error
 
 
 def _check(home: Path) -> None:
@@ -112,8 +112,8 @@ def _build(
             for folder in (system / "cache", system):
                 with suppress(OSError):
                     folder.rmdir()
-    for old in home.glob("llamacpp-*"):
-        if old.stem != path.stem:
+    for old in (*home.glob("llamacpp-*"), *home.glob("base-*.tar")):
+        if old.stem != path.stem and old != base.cached(home):
             old.unlink()
     return result
 

