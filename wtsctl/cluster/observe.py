@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -21,6 +20,8 @@ from wtsctl.cluster.faults import ApiRefused
 from wtsctl.cluster.watch import Selection
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from wtsctl.cluster.client import Client, Object
 
 _KINDS = (DEPLOYMENT, REPLICA_SET, POD, ENDPOINT_SLICE, CLAIM)

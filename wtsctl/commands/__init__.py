@@ -14,10 +14,14 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add every command to the app, in the order that `--help` lists them."""
+    from wtsctl.commands.deploy import deploy
     from wtsctl.commands.render import render
     from wtsctl.commands.schema import schema
     from wtsctl.commands.smoke_test import smoke_test
+    from wtsctl.commands.status import status
 
     app.command()(render)
+    app.command()(deploy)
+    app.command()(status)
     app.command("smoke-test")(smoke_test)
     app.command()(schema)

@@ -101,3 +101,18 @@ def read_templates(overlay: Path | None) -> dict[str, str]:
             raise TemplateError("not UTF-8", where=str(path), hint="save the file as UTF-8") from error
         own[path.relative_to(overlay).as_posix()] = TemplateText(text, str(path))
     return lay_over(builtin, own)
+
+
+def seconds(text: str, option: str) -> float:
+    """The seconds of a duration such as `90s` that stands on the command line.
+
+    Raises:
+        UsageError: it is no duration; the message names the option.
+    """
+    from wtsctl.catalog.quantity import parse_duration
+    from wtsctl.errors import UsageError
+
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise UsageError(f"{option}: {error}") from error

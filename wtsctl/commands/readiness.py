@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from wtsctl.cluster.client import Client
     from wtsctl.cluster.config import Connection
     from wtsctl.cluster.observe import Evidence
-    from wtsctl.cluster.watch import Selection
+    from wtsctl.cluster.watch import Follower, Selection
     from wtsctl.health.model import Answer, ModelHealth, Subject
 
 # How long to leave an endpoint alone that gave no answer, and how many to ask at once.
@@ -61,6 +61,11 @@ class Looked:
             kserve=[one.namespace for one in self.subjects if one.kserve],
         )
 
+    @property
+    def addresses(self) -> dict[str, str]:
+        """Each endpoint as tables and JSON name it: its URL inside the cluster."""
+        return {name: endpoint.url for name, endpoint in self.endpoints.items()}
+
 
 class Answers:
     """What endpoints say, asked in the background; `of` never waits.
@@ -99,6 +104,25 @@ class Answers:
             self._known[name] = (pods, answer, time.monotonic() + _AGAIN_SECONDS)
             self._asking.discard(name)
         self._news()
+
+
+def observer(looked: Looked, follower: Follower, answers: Answers) -> Callable[[], dict[str, ModelHealth] | None]:
+    """What `health.wait.wait` looks at: every subject's health now, or None before the first lists are in."""
+    from wtsctl.health.model import Index, assess
+
+    def observe() -> dict[str, ModelHealth] | None:
+        objects = follower.objects()
+        if objects is None:
+            return None
+        index = Index.of(objects)
+        healths: dict[str, ModelHealth] = {}
+        for subject in looked.subjects:
+            health = assess(subject, index)
+            answer = answers.of(health) if health.endpoints else None
+            healths[subject.name] = assess(subject, index, answer) if answer else health
+        return healths
+
+    return observe
 
 
 def ask(connection: Connection, endpoint: Endpoint, seconds: float) -> Answer:

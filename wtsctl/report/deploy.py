@@ -1,0 +1,124 @@
+"""What `deploy` says: what was applied and what was not, and what became of each model."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from wtsctl.cluster.apply import Outcome
+from wtsctl.errors import Problem
+from wtsctl.health.wait import Verdict
+from wtsctl.report.models import model_data, phase_text, plain_table, show_findings, span
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from wtsctl.cluster.apply import Applied, ApplyResult
+    from wtsctl.cluster.observe import Evidence
+    from wtsctl.health.wait import Waited
+    from wtsctl.report.terminal import Terminal
+
+_STYLES = {Outcome.FAILED: "bold red", Outcome.UNKNOWN: "red", Outcome.NOT_APPLIED: "yellow", Outcome.UNCHANGED: "dim"}
+
+
+def counts(objects: Sequence[Applied]) -> str:
+    """`2 created, 10 unchanged`, in the order of `Outcome`."""
+    found = Counter(one.outcome for one in objects)
+    return ", ".join(f"{found[outcome]} {outcome.value}" for outcome in Outcome if found[outcome])
+
+
+def applied_line(applied: Applied) -> str:
+    """One object on stderr: `llama-serve/Service/vllm-watt-8b created`."""
+    note = f" ({applied.note})" if applied.note else ""
+    return f"{applied.manifest.identity} {applied.outcome.value}{note}"
+
+
+def unready(waited: Mapping[str, Waited], timeout: float) -> list[Problem]:
+    """What a wait that did not end well came to; the models' own causes stand in the report."""
+    problems = []
+    failed = [name for name, one in waited.items() if one.verdict is Verdict.FAILED]
+    if failed:
+        problems.append(Problem("not-ready.failed", f"cannot start: {', '.join(failed)}"))
+    slow = [f"{name} ({one.health.reason})" for name, one in waited.items() if one.verdict is Verdict.TIMED_OUT]
+    if slow:
+        hint = "they go on starting; a larger --timeout waits longer"
+        problems.append(Problem("not-ready.timeout", f"not ready within {timeout:g} s: {', '.join(slow)}", hint=hint))
+    return problems
+
+
+@dataclass(frozen=True, slots=True)
+class DeployReport:
+    """Everything a deploy has to tell.
+
+    Attributes:
+        applied: what became of each object.
+        waited: what became of each model; empty where nothing was waited for.
+        endpoints: where each model answers inside the cluster.
+        evidence: events and logs of the models that are not ready.
+        warnings: of the API server.
+        dry_run: whether nothing was changed.
+    """
+
+    applied: ApplyResult
+    waited: Mapping[str, Waited]
+    endpoints: Mapping[str, str]
+    evidence: Mapping[str, Evidence]
+    warnings: Sequence[str]
+    dry_run: bool
+
+    def data(self) -> dict[str, Any]:
+        """The `data` of `deploy -o json`; docs/reference/status-fields.md describes the fields."""
+        return {
+            "dryRun": self.dry_run,
+            "objects": [
+                {
+                    "identity": one.manifest.identity,
+                    "stage": one.manifest.stage.name.lower().replace("_", "-"),
+                    "model": one.manifest.model,
+                    "outcome": one.outcome.value,
+                    "note": one.note,
+                }
+                for one in self.applied.objects
+            ],
+            "models": [
+                model_data(one.health, self.endpoints[name], self.evidence.get(name))
+                | {"verdict": one.verdict.value, "seconds": round(one.seconds, 3)}
+                for name, one in self.waited.items()
+            ],
+            "warnings": list(self.warnings),
+        }
+
+    def show(self, terminal: Terminal) -> None:
+        """Write the models on stdout, or the objects where no model was waited for."""
+        if self.waited:
+            self._show_models(terminal)
+        else:
+            self._show_objects(terminal)
+
+    def _show_objects(self, terminal: Terminal) -> None:
+        from rich.text import Text
+
+        table = plain_table()
+        for name in ("OBJECT", "OUTCOME", "NOTE"):
+            table.add_column(name, overflow="fold")
+        for one in self.applied.objects:
+            outcome = Text(one.outcome.value, style=_STYLES.get(one.outcome, "green"))
+            table.add_row(one.manifest.identity, outcome, one.note)
+        terminal.print(table)
+
+    def _show_models(self, terminal: Terminal) -> None:
+        table = plain_table()
+        for name in ("MODEL", "RUNTIME", "RESULT", "PHASE", "PODS", "TIME"):
+            table.add_column(name, overflow="fold")
+        for name, one in self.waited.items():
+            table.add_row(
+                name,
+                one.health.subject.runtime,
+                phase_text(one.verdict.value),
+                phase_text(one.health.shown),
+                f"{one.health.ready_pods}/{one.health.wanted}",
+                span(one.seconds),
+            )
+        terminal.print(table)
+        show_findings(terminal, [one.health for one in self.waited.values()], self.evidence)
