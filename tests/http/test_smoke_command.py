@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.rawserver import LAST_CHUNK, SSE, RawServer, answer, chunk
+from wtsctl.latency.failure import FailureKind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -159,8 +160,16 @@ def test_every_field_is_documented(tmp_path: Path, closed_port: int) -> None:
         urls = ["--url", f"a={server.url}", "--url", f"b=http://127.0.0.1:{closed_port}/v1"]
         done = run("-f", file, *urls, "-o", "json", "--samples")
     page = (ROOT / "docs/reference/smoke-test-fields.md").read_text()
-    documented = set(re.findall(r"^\| `([A-Za-z0-9]+)` \|", page, re.MULTILINE))
+    documented = set(re.findall(r"^\| `([A-Za-z0-9]+)` \|[^|]+\|[^|]+\|$", page, re.MULTILINE))
     assert keys(data_of(done)) == documented
+
+
+def test_every_kind_of_failure_is_documented() -> None:
+    """The same page names each kind that a failure can have, and no other."""
+    page = (ROOT / "docs/reference/smoke-test-fields.md").read_text()
+    rows = re.findall(r"^\| ([^|]+) \|[^|]+\|$", page.partition("## A failure")[2], re.MULTILINE)
+    documented = {kind for row in rows for kind in re.findall(r"`([a-z-]+)`", row)}
+    assert documented == {kind.value for kind in FailureKind}
 
 
 def test_a_wrong_answer(tmp_path: Path) -> None:
