@@ -34,7 +34,7 @@ check: $(VENV)/.ready ## What CI runs: format, lint, types, import layers, then 
 
 .PHONY: docs
 docs: $(VENV)/.ready ## Write the generated reference pages again.
-	$(BIN)/python docs/reference/generate.py
+	@for script in docs/reference/generate*.py; do $(BIN)/python $$script; done
 
 .PHONY: clean
 clean: ## Remove what make made here. The sandbox stays: `wtsctl sandbox down --purge` removes that.
