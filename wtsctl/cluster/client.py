@@ -54,8 +54,10 @@ class Client:
         rest: Any = RESTClientObject(connection.configuration)
         self._pool = rest.pool_manager
         if connection.tls is not None:
-            # One context for all connections; urllib3 would read the CA file again for each.
-            self._pool.connection_pool_kw["ssl_context"] = connection.tls
+            # One context for all connections, already filled. Left to itself urllib3 would load the CA and the
+            # certificate into it again for each connection, while other threads use it, which crashes OpenSSL.
+            filled = ("ca_certs", "ca_cert_data", "cert_file", "key_file")
+            self._pool.connection_pool_kw |= dict.fromkeys(filled) | {"ssl_context": connection.tls}
         self._sleep = sleep
         self._agent = f"wtsctl/{__version__}"
         self._warnings: dict[str, None] = {}

@@ -43,6 +43,8 @@ NAMESPACE = Kind("v1", "Namespace", "namespaces", namespaced=False)
 POD = Kind("v1", "Pod", "pods")
 EVENT = Kind("v1", "Event", "events")
 CLAIM = Kind("v1", "PersistentVolumeClaim", "persistentvolumeclaims")
+CONFIG_MAP = Kind("v1", "ConfigMap", "configmaps")
+SERVICE_ACCOUNT = Kind("v1", "ServiceAccount", "serviceaccounts")
 SERVICE = Kind("v1", "Service", "services")
 REPLICA_SET = Kind("apps/v1", "ReplicaSet", "replicasets")
 DEPLOYMENT = Kind("apps/v1", "Deployment", "deployments")
@@ -56,6 +58,7 @@ class Discovery:
     def __init__(self, client: Client) -> None:
         self._client = client
         self._kinds: dict[tuple[str, str], Kind] = {}
+        self._deletable: dict[tuple[str, str], Kind] = {}
         self._asked: set[str] = set()
         self._aggregated = True
         self._lock = threading.Lock()
@@ -74,6 +77,16 @@ class Discovery:
         if found is None:
             raise no_such_kind(api_version, kind, where)
         return found
+
+    def namespaced(self) -> list[Kind]:
+        """Every kind whose objects lie in namespaces and can be listed and deleted, each in one version."""
+        with self._lock:
+            for root in ("v1", "apps/v1"):
+                self._ask(root)
+            if not self._aggregated:
+                for group in self._client.request("GET", "/apis", where="/apis").get("groups", []):
+                    self._ask(group["preferredVersion"]["groupVersion"])
+            return sorted(self._deletable.values())
 
     def _ask(self, api_version: str) -> None:
         root = "/apis" if "/" in api_version else "/api"
@@ -102,12 +115,17 @@ class Discovery:
                     kind = (resource.get("responseKind") or {}).get("kind")
                     if kind:
                         namespaced = resource.get("scope") == "Namespaced"
-                        self._add(Kind(api_version, kind, resource["resource"], namespaced))
+                        self._add(Kind(api_version, kind, resource["resource"], namespaced), resource["verbs"])
 
     def _take_plain(self, api_version: str, document: Object) -> None:
         for resource in document.get("resources", []):
             if "/" not in resource["name"]:
-                self._add(Kind(api_version, resource["kind"], resource["name"], bool(resource["namespaced"])))
+                kind = Kind(api_version, resource["kind"], resource["name"], bool(resource["namespaced"]))
+                self._add(kind, resource["verbs"])
 
-    def _add(self, kind: Kind) -> None:
+    def _add(self, kind: Kind, verbs: list[str]) -> None:
         self._kinds.setdefault((kind.api_version, kind.kind), kind)
+        if kind.namespaced and {"list", "delete"} <= set(verbs):
+            # The API server lists the version that it prefers first.
+            group = kind.api_version.rpartition("/")[0]
+            self._deletable.setdefault((group, kind.kind), kind)

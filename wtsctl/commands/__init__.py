@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add every command to the app, in the order that `--help` lists them."""
+    from wtsctl.commands.delete import delete
     from wtsctl.commands.deploy import deploy
     from wtsctl.commands.render import render
     from wtsctl.commands.schema import schema
@@ -24,4 +25,5 @@ def register(app: typer.Typer) -> None:
     app.command()(deploy)
     app.command()(status)
     app.command("smoke-test")(smoke_test)
+    app.command()(delete)
     app.command()(schema)

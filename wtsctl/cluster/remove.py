@@ -1,0 +1,219 @@
+"""Taking away what was deployed: only what carries our labels, and no namespace that holds anything else."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from wtsctl.cluster import objects
+from wtsctl.cluster.discovery import (
+    CLAIM,
+    CONFIG_MAP,
+    DEPLOYMENT,
+    INFERENCE_SERVICE,
+    NAMESPACE,
+    POD,
+    SERVICE,
+    SERVICE_ACCOUNT,
+    Kind,
+)
+from wtsctl.cluster.faults import ApiRefused
+from wtsctl.cluster.observe import look
+from wtsctl.cluster.watch import Follower, Selection
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Sequence
+
+    from wtsctl.cluster.client import Client, Object
+    from wtsctl.cluster.discovery import Discovery
+
+_INSTANCE = "app.kubernetes.io/instance"
+_NOT_FOUND, _CONFLICT = 404, 409
+_SAY_SECONDS = 3.0
+# What wtsctl has ever rendered, so that objects of models that left the catalog are found too.
+_KINDS = (DEPLOYMENT, SERVICE, CONFIG_MAP, SERVICE_ACCOUNT, CLAIM)
+# Every namespace has these, put there by Kubernetes or OpenShift themselves.
+_GIVEN = frozenset(
+    {
+        ("ConfigMap", "kube-root-ca.crt"),
+        ("ConfigMap", "openshift-service-ca.crt"),
+        ("ServiceAccount", "default"),
+        ("ServiceAccount", "builder"),
+        ("ServiceAccount", "deployer"),
+        ("RoleBinding", "system:image-pullers"),
+        ("RoleBinding", "system:image-builders"),
+        ("RoleBinding", "system:deployers"),
+    }
+)
+_DERIVED = frozenset({"Event", "Endpoints", "EndpointSlice", "Lease", "PodMetrics", "ControllerRevision"})
+
+
+class Fate(StrEnum):
+    """What becomes of one object."""
+
+    DELETED = "deleted"
+    KEPT = "kept"
+    FAILED = "failed"
+    PENDING = "pending"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One object of ours that is there.
+
+    Attributes:
+        kind: its kind.
+        namespace: its namespace; empty for a namespace itself.
+        name: its name.
+        uid: of this very object, so that one made anew meanwhile is left alone.
+        fate: what becomes of it; `pending` until that is known.
+        note: why, where it is kept or failed.
+    """
+
+    kind: Kind
+    namespace: str
+    name: str
+    uid: str
+    fate: Fate = Fate.PENDING
+    note: str = ""
+
+    @property
+    def identity(self) -> str:
+        """How messages name it."""
+        return objects.label(self.kind.kind, self.namespace, self.name)
+
+
+def find(
+    client: Client,
+    namespaces: Iterable[str],
+    labels: str,
+    *,
+    instances: Collection[str] | None = None,
+    kserve: bool,
+) -> list[Target]:
+    """What is there to delete: workloads first, namespaces last.
+
+    Args:
+        client: the cluster.
+        namespaces: where to look.
+        labels: the selector of everything that is ours.
+        instances: only objects of these instances; None: everything, the namespaces that wtsctl made too.
+        kserve: whether to look for InferenceServices.
+    """
+    kinds = (INFERENCE_SERVICE, *_KINDS) if kserve else _KINDS
+    names = list(dict.fromkeys(namespaces))
+    chosen = [Selection(kind, name, labels, optional=kind is INFERENCE_SERVICE) for kind in kinds for name in names]
+    by_kind = {(kind.api_version, kind.kind): kind for kind in kinds}
+    found = [
+        _target(by_kind[item["apiVersion"], item["kind"]], item)
+        for item in look(client, chosen)
+        # What a controller made goes with its owner.
+        if not item["metadata"].get("ownerReferences") and _of(item, instances)
+    ]
+    if instances is not None:
+        return found
+    for name in names:
+        try:
+            item = objects.get(client, NAMESPACE, "", name)
+        except ApiRefused as error:
+            if error.status == _NOT_FOUND:
+                continue
+            raise
+        if _ours(item, labels):
+            found.append(_target(NAMESPACE, item))
+    return found
+
+
+def _ours(item: Object, labels: str) -> bool:
+    carried = item["metadata"].get("labels") or {}
+    return all(carried.get(key) == value for key, value in (part.split("=") for part in labels.split(",")))
+
+
+def _target(kind: Kind, item: Object) -> Target:
+    metadata = item["metadata"]
+    return Target(kind, metadata.get("namespace", ""), metadata["name"], metadata["uid"])
+
+
+def foreign(client: Client, discovery: Discovery, namespace: str, ours: Collection[str]) -> list[str]:
+    """What lies in a namespace besides `ours` (identities) and what every namespace has.
+
+    Raises:
+        ApiRefused: a kind may not be listed, so it cannot be known.
+    """
+    kinds = [kind for kind in discovery.namespaced() if kind.kind not in _DERIVED]
+    with ThreadPoolExecutor(8) as pool:
+        lists = pool.map(lambda kind: objects.list_all(client, kind, namespace)[0], kinds)
+        held = [
+            objects.label(item["kind"], namespace, item["metadata"]["name"])
+            for items in lists
+            for item in items
+            if not item["metadata"].get("ownerReferences")
+            and not item["metadata"].get("deletionTimestamp")
+            and (item["kind"], item["metadata"]["name"]) not in _GIVEN
+        ]
+    return sorted(one for one in dict.fromkeys(held) if one not in ours)
+
+
+def remove(client: Client, targets: Sequence[Target]) -> list[Target]:
+    """Ask for the deletion of every target at once; returns them with what became of the request.
+
+    An object that is already gone counts as deleted.
+    """
+
+    def one(target: Target) -> Target:
+        try:
+            objects.delete(client, target.kind, target.namespace, target.name, uid=target.uid)
+        except ApiRefused as error:
+            if error.status == _CONFLICT:
+                return replace(target, fate=Fate.KEPT, note="another one of this name was made meanwhile")
+            if error.status != _NOT_FOUND:
+                return replace(target, fate=Fate.FAILED, note=error.problem.message)
+        return replace(target, fate=Fate.DELETED)
+
+    with ThreadPoolExecutor(8) as pool:
+        return list(pool.map(one, targets))
+
+
+def wait_gone(
+    client: Client,
+    targets: Sequence[Target],
+    labels: str,
+    *,
+    instances: Collection[str] | None,
+    timeout: float,
+    note: Callable[[str], None],
+) -> list[str]:
+    """Wait until the targets and the pods they ran are gone; returns the identities that are still there.
+
+    One watch for each kind and namespace. `note` hears every few seconds what is left.
+    """
+    uids = {target.uid for target in targets}
+    spaces = {(target.kind, target.namespace) for target in targets}
+    watched = [Selection(kind, namespace, labels, optional=kind is INFERENCE_SERVICE) for kind, namespace in spaces]
+    watched += [Selection(POD, namespace, labels) for namespace in {one for _, one in spaces if one}]
+    deadline = time.monotonic() + timeout
+    left = [target.identity for target in targets]
+    say_at = time.monotonic() + _SAY_SECONDS
+    with Follower(client, watched) as follower:
+        while True:
+            seen = follower.objects()
+            if seen is not None:
+                left = sorted(
+                    objects.label(item["kind"], item["metadata"].get("namespace", ""), item["metadata"]["name"])
+                    for item in seen
+                    if item["metadata"]["uid"] in uids or (item["kind"] == POD.kind and _of(item, instances))
+                )
+            now = time.monotonic()
+            if not left or now >= deadline:
+                return left
+            if now >= say_at:
+                note(f"waiting for {len(left)} to go: {', '.join(left[:3])}{', ...' * (len(left) > 3)}")  # noqa: PLR2004
+                say_at = now + _SAY_SECONDS
+            follower.wait(min(1.0, deadline - now))
+
+
+def _of(item: Object, instances: Collection[str] | None) -> bool:
+    return instances is None or (item["metadata"].get("labels") or {}).get(_INSTANCE) in instances
