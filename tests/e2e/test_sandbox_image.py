@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tarfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -23,7 +24,6 @@ from wtsctl.sandbox.layout import Layout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = [
     pytest.mark.e2e,
@@ -172,13 +172,19 @@ def test_serves_on_a_read_only_root_as_any_user(root: Path, tmp_path: Path) -> N
 
 
 def test_a_half_built_archive_is_built_again(image: Opened, cache: Path) -> None:
-    """An archive that a killed build left is replaced, its work folder removed, and the user told."""
+    """An archive that a killed build left is replaced, its work folder removed, and the user told.
+
+    Nor does the build leave anything in the folder that buildah uses by default.
+    """
     home = cache / "images"
     left = home / f"llamacpp-{image.archive.key}.tar"
     left.write_bytes(b"half")
     (home / "build-killed").mkdir()
     said: list[str] = []
+    elsewhere = Path("/var/lib/containers")
+    before = sorted(elsewhere.rglob("*"))
     (made,) = images.ensure(cache, said.append)
+    assert sorted(elsewhere.rglob("*")) == before
     assert made.path == left
     assert made.size == left.stat().st_size > 200_000_000
     assert f"the cached image {left.name} is incomplete: building it again" in said

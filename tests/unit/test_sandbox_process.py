@@ -110,3 +110,15 @@ def test_contained_program_dies_with_its_caller(tmp_path: Path) -> None:
     assert gone(contained)
     with open("/proc/self/mountinfo") as mounts:  # noqa: PTH123 - procfs, not a path to keep
         assert str(target) not in mounts.read()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="namespaces need root")
+def test_covered_folder_keeps_nothing(tmp_path: Path) -> None:
+    """A covered folder is empty for the program, and what the program writes there never reaches it."""
+    (tmp_path / "before").touch()
+    log = tmp_path.with_suffix(".log")
+    process.run(
+        ["sh", "-c", 'ls "$0"; touch "$0/after"; ls "$0"', str(tmp_path)], doing="test", log=log, cover=tmp_path
+    )
+    assert log.read_text().splitlines()[2:] == ["after"]
+    assert [path.name for path in tmp_path.iterdir()] == ["before"]

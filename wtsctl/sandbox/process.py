@@ -63,6 +63,7 @@ def run(
     cwd: Path | None = None,
     timeout: float | None = None,
     contained: bool = False,
+    cover: Path | None = None,
 ) -> None:
     """Run a program to its end, appending its output to `log`.
 
@@ -74,6 +75,7 @@ def run(
         cwd: the folder to run it in.
         timeout: seconds after which it is ended.
         contained: give it mount and PID namespaces that end with this process; needs root.
+        cover: an existing folder that it finds empty, and what it writes there goes with it; implies `contained`.
 
     Raises:
         SandboxError: it is not installed, did not end in time, or ended with another code than 0. The
@@ -81,6 +83,9 @@ def run(
     """
     if shutil.which(argv[0]) is None:
         raise SandboxError(f"cannot {doing}: {argv[0]} is not installed")
+    prefix: tuple[str, ...] = _CONTAINED if contained or cover else ()
+    if cover:
+        prefix += ("sh", "-c", 'mount -t tmpfs none "$0" && exec "$@"', str(cover))
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
         output.write(f"\n$ {' '.join(argv)}\n".encode())
@@ -89,7 +94,7 @@ def run(
         # A session of its own: mmdebstrap, buildah and apt start children, and all of them have to go when the
         # user interrupts or the time is up.
         child = subprocess.Popen(
-            [*(_CONTAINED if contained else ()), *argv],
+            [*prefix, *argv],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

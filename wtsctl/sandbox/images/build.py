@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 # Measured: the storage of the build, its context and the archive together peak at this many bytes.
 SPACE = 1_500_000_000
+# buildah keeps a cache here, whatever storage it is told to use. It gets an empty one in its mount namespace; what
+# it is mounted on is removed again if nobody else has anything in it.
+_ELSEWHERE = Path("/var/lib/containers")
 
 
 def references() -> tuple[str, ...]:
@@ -96,9 +99,6 @@ def _build(
     if path.exists():
         progress(f"the cached image {path.name} is incomplete: building it again")
     work = Path(tempfile.mkdtemp(prefix="build-", dir=home))
-    # buildah keeps one cache file outside the storage that it is told to use; it goes again if it is ours.
-    system = Path("/var/lib/containers")
-    keep_system = system.exists()
     try:
         made = _Builder(work, log, progress).run(home, files)
         size, sha256 = made.stat().st_size, archive.digest(made)
@@ -107,11 +107,8 @@ def _build(
         archive.record(result)
     finally:
         shutil.rmtree(work)
-        if not keep_system:
-            (system / "cache" / "blob-info-cache-v1.boltdb").unlink(missing_ok=True)
-            for folder in (system / "cache", system):
-                with suppress(OSError):
-                    folder.rmdir()
+        with suppress(OSError):
+            _ELSEWHERE.rmdir()
     for old in (*home.glob("llamacpp-*"), *home.glob("base-*.tar")):
         if old.stem != path.stem and old != base.cached(home):
             old.unlink()
@@ -174,6 +171,7 @@ class _Builder:
         return context
 
     def _buildah(self, *arguments: str, timeout: float | None = None) -> None:
+        _ELSEWHERE.mkdir(parents=True, exist_ok=True)
         storage = ("--root", str(self.work / "storage"), "--runroot", str(self.work / "run"))
         process.run(
             ["buildah", *storage, *arguments],
@@ -181,5 +179,5 @@ class _Builder:
             log=self.log,
             env={"BUILDAH_ISOLATION": "chroot", "STORAGE_DRIVER": "vfs", "TMPDIR": str(self.work)},
             timeout=timeout,
-            contained=True,
+            cover=_ELSEWHERE,
         )
