@@ -1,33 +1,24 @@
-"""Template texts → YAML documents: the Jinja environment, its limits, and errors with template and line."""
+"""Template texts → YAML documents, with errors that name template and line."""
 
 from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from types import TracebackType
 from typing import Any, Self
 
 import jinja2
 import jinja2.exceptions
 import jinja2.nodes
-import jinja2.sandbox
 import yaml
 
 from wtsctl.errors import TemplateError
 from wtsctl.render import yamltext
-from wtsctl.render.skeleton import Json, Shapes, Slots, Unfit
-from wtsctl.render.yamltext import to_json
+from wtsctl.render.environment import TooMuch, environment
+from wtsctl.render.skeleton import Shapes, Slots, Unfit
 
-SUFFIX = ".j2"
 _FOLDER = "templates/"
-# A template that says more than this is broken: the API server takes no object above 1.5 MiB.
-_MAX_CHARACTERS = 1_500_000
-# Turns of `range` in one rendering, all loops together.
-_MAX_RANGE = 100_000
-_MAX_REPEAT = 100_000
-# Filters that are not the same each time, or that write HTML.
-_NO_FILTERS = ("random", "forceescape", "escape", "e", "urlize", "xmlattr", "striptags", "safe", "pprint")
 
 
 class TemplateText(str):
@@ -51,15 +42,10 @@ def origin(name: str, text: str) -> str:
     return text.origin if isinstance(text, TemplateText) else _FOLDER + name
 
 
-def _tojson(value: Any) -> Json:
-    """The filter `tojson`: a value as YAML, whatever characters are in it."""
-    return Json(to_json(value))
-
-
 # What can stand in an API path, and so in a file name as well.
 _PATH_SEGMENT = re.compile(r"(?!\.{1,2}$)[^/%\s]+")
 _OBJECT_PART = {
-    "apiVersion": re.compile(r"([a-z0-9.-]+/)?v[a-z0-9]+"),
+    "apiVersion": re.compile(r"([a-z0-9][a-z0-9.-]*/)?v[a-z0-9]+"),
     "kind": re.compile(r"[A-Za-z][A-Za-z0-9]*"),
     "metadata.name": _PATH_SEGMENT,
     "metadata.namespace": re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?"),
@@ -79,37 +65,6 @@ _REUSING = (
 _SYNTAX_HINT = "templates are Jinja: https://jinja.palletsprojects.com/templates/"
 
 
-class _TooMuch(Exception):  # noqa: N818 - never leaves this module
-    """A template asked for more than any manifest needs."""
-
-
-def _joined(chunks: Iterable[str]) -> str:
-    parts, length = [], 0
-    for chunk in chunks:
-        length += len(chunk)
-        if length > _MAX_CHARACTERS:
-            raise _TooMuch(f"the output is longer than {_MAX_CHARACTERS:,} characters")
-        parts.append(chunk)
-    return "".join(parts)
-
-
-class _Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
-    """Jinja without a way to files, processes or another outcome from the same input, and with an end to it."""
-
-    intercepted_binops = frozenset({"*", "**"})
-    concat = staticmethod(_joined)
-    # Where values go that are left out of the text; None writes them.
-    slots: Slots | None = None
-
-    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-        if operator == "**":
-            raise jinja2.exceptions.SecurityError("the operator ** is switched off in templates")
-        for size, other in ((left, right), (right, left)):
-            if isinstance(size, int) and not isinstance(other, (int, float)) and size * len(other) > _MAX_REPEAT:
-                raise _TooMuch(f"a repetition is longer than {_MAX_REPEAT:,} items")
-        return super().call_binop(context, operator, left, right)
-
-
 class Engine:
     """Compiles each template once and renders it as often as asked.
 
@@ -121,7 +76,7 @@ class Engine:
     def __init__(self, templates: Mapping[str, str], variables: Mapping[str, Any]) -> None:
         self._templates = templates
         self._origins = frozenset(origin(name, text) for name, text in templates.items())
-        self._environment = _environment(templates, variables)
+        self._environment = environment(self._load, variables)
         self._compiled: dict[str, tuple[jinja2.Template, bool]] = {}
         self._shapes = Shapes()
 
@@ -169,69 +124,36 @@ class Engine:
             tree = self._environment.parse(text, name, self._origin(name))
             code = self._environment.compile(tree, name, self._origin(name))
         except jinja2.TemplateSyntaxError as error:
-            where = f"{error.filename or self._origin(name)}:{error.lineno}"
-            raise TemplateError(f"{error.message}", where=where, hint=_SYNTAX_HINT) from error
+            raise self._syntax(name, error) from error
         template = jinja2.Template.from_code(self._environment, code, self._environment.make_globals(None))
-        found = self._compiled[name] = (template, next(tree.find_all(_REUSING), None) is None)
+        found = self._compiled[name] = (template, not _reuses_text(tree))
         return found
 
     def _text(self, name: str, template: jinja2.Template, variables: Mapping[str, Any], slots: Slots | None) -> str:
-        self._environment.slots = slots
-        self._environment.globals["range"] = _bounded_range()
         try:
-            return template.render(variables)
+            return self._environment.render(template, variables, slots)
+        except jinja2.TemplateSyntaxError as error:
+            raise self._syntax(name, error) from error
         except Exception as error:
             where = _position(error.__traceback__, self._origins) or self._origin(name)
             message, hint = _explain(error)
             raise TemplateError(message, where=where, hint=hint) from error
 
+    def _load(self, name: str) -> tuple[str, str] | None:
+        text = self._templates.get(name)
+        return None if text is None else (text, origin(name, text))
+
+    def _syntax(self, name: str, error: jinja2.TemplateSyntaxError) -> TemplateError:
+        where = f"{error.filename or self._origin(name)}:{error.lineno}"
+        return TemplateError(str(error.message), where=where, hint=_SYNTAX_HINT)
+
     def _origin(self, name: str) -> str:
         return origin(name, self._templates[name])
 
 
-@jinja2.pass_environment
-def _written(environment: _Environment, value: Any) -> Any:
-    """What stands in the text for the value of one `{{ }}`."""
-    if type(value) is Json and environment.slots is not None:
-        return environment.slots.add(value)
-    return value
-
-
-def _environment(templates: Mapping[str, str], variables: Mapping[str, Any]) -> _Environment:
-    def load(name: str) -> tuple[str, str, Callable[[], bool]] | None:
-        text = templates.get(name)
-        return None if text is None else (text, origin(name, text), lambda: True)
-
-    environment = _Environment(
-        loader=jinja2.FunctionLoader(load),
-        undefined=jinja2.StrictUndefined,
-        autoescape=False,
-        finalize=_written,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    for name in _NO_FILTERS:
-        environment.filters.pop(name, None)
-    environment.filters["tojson"] = _tojson
-    environment.globals.clear()
-    environment.globals.update(variables)
-    return environment
-
-
-def _bounded_range() -> Callable[..., range]:
-    """A `range` whose turns are counted over a whole rendering, so that nested loops end as well."""
-    left = _MAX_RANGE
-
-    def bounded(*arguments: int) -> range:
-        nonlocal left
-        numbers = range(*arguments)
-        left -= len(numbers)
-        if left < 0:
-            raise _TooMuch(f"loops over range() make more than {_MAX_RANGE:,} turns")
-        return numbers
-
-    return bounded
+def _reuses_text(tree: jinja2.nodes.Template) -> bool:
+    loops = tree.find_all(jinja2.nodes.For)
+    return next(tree.find_all(_REUSING), None) is not None or any(loop.recursive for loop in loops)
 
 
 def _position(traceback: TracebackType | None, origins: Collection[str]) -> str:
@@ -251,7 +173,9 @@ def _explain(error: Exception) -> tuple[str, str]:
         return str(error), "docs/reference/templates.md lists the variables of each template"
     if isinstance(error, jinja2.exceptions.SecurityError):
         return str(error), "templates may only shape text; compute nothing and call nothing in them"
-    if isinstance(error, _TooMuch):
+    if isinstance(error, jinja2.TemplateNotFound):
+        return f"there is no template {error.message}", "a file to include lies in --templates, its name begins with _"
+    if isinstance(error, TooMuch):
         return str(error), "a template renders one object of one model; look for a loop that never ends"
     if isinstance(error, RecursionError):
         return "the template includes or calls itself without end", "look for a macro or include that names itself"
