@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.catalogs import SMALL, STACK, complaint, loaded
 from wtsctl.catalog.profile import MERGED_BY_NAME, merge
-from wtsctl.catalog.source import Mapping, Node, Scalar, Sequence, plain
+from wtsctl.catalog.tree import Mapping, Node, Scalar, Sequence, plain
 
 BASE = SMALL + STACK
 

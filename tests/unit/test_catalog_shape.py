@@ -41,11 +41,17 @@ WRONG = {
     ),
     "missing key": (
         ("  role: code\n", ""),
-        "models.yaml:7:3: models[0] (granite-8b): missing key 'role'\n  hint: role: chat, code, docs or safety",
+        (
+            "models.yaml:7:3: models[0] (granite-8b): missing key 'role'\n"
+            "  hint: role: chat, code, docs, or safety for a guard, which judges text and answers no questions"
+        ),
     ),
     "key without a value": (
         ("role: code", "role:"),
-        "models.yaml:11:8: models[0].role: expected a value, got nothing\n  hint: role: chat, code, docs or safety",
+        (
+            "models.yaml:11:8: models[0].role: expected a value, got nothing\n"
+            "  hint: role: chat, code, docs, or safety for a guard, which judges text and answers no questions"
+        ),
     ),
     "word": (
         ("role: code", "role: codes"),

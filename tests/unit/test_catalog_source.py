@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from tests.catalogs import SMALL, STACK, changed, complaint, loaded
 from wtsctl.catalog.load import load
-from wtsctl.catalog.source import Mapping, Node, Scalar, Sequence, parse, plain
+from wtsctl.catalog.source import parse
+from wtsctl.catalog.tree import Mapping, Node, Scalar, Sequence, plain
 from wtsctl.errors import CatalogError
 
 ROOT = Path(__file__).resolve().parents[2]

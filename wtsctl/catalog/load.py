@@ -9,7 +9,8 @@ from wtsctl.catalog import profile as profiles
 from wtsctl.catalog import references, shape
 from wtsctl.catalog.fault import Code, Fault, Path, format_path
 from wtsctl.catalog.model import Agent, Catalog, Defaults, Entry, LlamaStack, Model
-from wtsctl.catalog.source import MAX_VALUES, Mapping, Node, Position, Scalar, locate, parse, plain
+from wtsctl.catalog.source import MAX_VALUES, parse
+from wtsctl.catalog.tree import Mapping, Node, Position, Scalar, locate, plain
 from wtsctl.catalog.workload import Workload, workloads
 from wtsctl.errors import CatalogError, Problem
 

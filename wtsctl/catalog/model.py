@@ -14,101 +14,29 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
-from wtsctl.catalog.quantity import (
-    DURATION_PATTERN,
-    QUANTITY_PATTERN,
-    parse_bytes,
-    parse_duration,
-    parse_quantity,
+from wtsctl.catalog.forms import (
+    AbsolutePath,
+    Bytes,
+    DnsLabel,
+    DnsSubdomain,
+    Duration,
+    Image,
+    Port,
+    Quantity,
+    RelativePath,
+    ResourceName,
+    SecretKey,
+    ServedId,
+    ServedName,
+    ServiceName,
+    TaskName,
+    Word,
 )
-
-API_VERSION = "wtsctl/v1"
-
-
-def _number_as_text(value: Any) -> Any:
-    """YAML reads `cpu: 8` as a number; Kubernetes takes both spellings, so do we."""
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, int):
-        return str(value)
-    if isinstance(value, float):
-        return str(int(value)) if value.is_integer() else str(value)
-    return value
-
-
-def _checked(parse: Any) -> AfterValidator:
-    """Keep the text as it is written, once it can be parsed."""
-
-    def check(text: str) -> str:
-        parse(text)
-        return text
-
-    return AfterValidator(check)
+from wtsctl.catalog.quantity import parse_duration, parse_quantity
 
 
 def _without_null(value: Any) -> Any:
     return {key: item for key, item in value.items() if item is not None} if isinstance(value, dict) else value
-
-
-# Lengths and characters: https://kubernetes.io/docs/concepts/overview/working-with-objects/names/
-_LABEL = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
-_SERVICE = r"^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$"
-_SUBDOMAIN = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$"
-_LABEL_VALUE = r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$"
-_MODEL_ID = r"^[A-Za-z0-9]([A-Za-z0-9._/-]{0,126}[A-Za-z0-9])?$"
-_TASK = r"^[A-Za-z][A-Za-z0-9_.-]{0,62}$"
-_SECRET_KEY = r"^[A-Za-z0-9._-]{1,253}$"  # noqa: S105 - a pattern
-_FOLDER = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(/[a-z0-9]([a-z0-9.-]*[a-z0-9])?)*$"
-_RESOURCE = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?/[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$"
-_IMAGE = r"^[A-Za-z0-9][A-Za-z0-9._/:@-]*$"
-_ABSOLUTE = r"^/\S+$"
-_WORD = r"^\S+$"
-
-FORMS: dict[str, str] = {
-    _LABEL: "lower-case letters, digits and '-', at most 63, with a letter or digit at both ends",
-    _SERVICE: "lower-case letters, digits and '-', at most 63, with a letter first and no '-' last",
-    _SUBDOMAIN: "lower-case letters, digits, '-' and '.', with a letter or digit at both ends of each part",
-    _LABEL_VALUE: "letters, digits, '.', '_' and '-', at most 63, with a letter or digit at both ends",
-    _MODEL_ID: "letters, digits, '.', '_', '-' and '/', at most 128, with a letter or digit at both ends",
-    _TASK: "a letter, then letters, digits, '_', '-' and '.', at most 63",
-    _SECRET_KEY: "letters, digits, '.', '_' and '-', at most 253",
-    _FOLDER: "a relative path of lower-case letters, digits, '-', '.' and '/', such as llama-serve/granite-8b",
-    _RESOURCE: "a resource such as nvidia.com/gpu",
-    _IMAGE: "an image such as registry.example.com/vllm:v1.0, without spaces",
-    _ABSOLUTE: "an absolute path",
-    _WORD: "text without spaces",
-}
-"""What each pattern means, for messages and the reference."""
-
-DnsLabel = Annotated[str, Field(pattern=_LABEL)]
-ServiceName = Annotated[str, Field(pattern=_SERVICE)]
-DnsSubdomain = Annotated[str, Field(pattern=_SUBDOMAIN, max_length=253)]
-ServedName = Annotated[str, Field(pattern=_LABEL_VALUE)]
-ServedId = Annotated[str, Field(pattern=_MODEL_ID)]
-TaskName = Annotated[str, Field(pattern=_TASK)]
-SecretKey = Annotated[str, Field(pattern=_SECRET_KEY)]
-RelativePath = Annotated[str, Field(pattern=_FOLDER)]
-Image = Annotated[str, Field(pattern=_IMAGE)]
-_QUANTITY_SCHEMA = {"type": ["string", "number"], "pattern": QUANTITY_PATTERN, "exclusiveMinimum": 0}
-Quantity = Annotated[
-    str,
-    BeforeValidator(_number_as_text),
-    _checked(parse_quantity),
-    Field(json_schema_extra=_QUANTITY_SCHEMA),
-]
-Bytes = Annotated[
-    str,
-    BeforeValidator(_number_as_text),
-    _checked(parse_bytes),
-    Field(json_schema_extra=_QUANTITY_SCHEMA),
-]
-Duration = Annotated[
-    str,
-    BeforeValidator(_number_as_text),
-    _checked(parse_duration),
-    Field(json_schema_extra={"pattern": DURATION_PATTERN}),
-]
-Port = Annotated[int, Field(ge=1, le=65535)]
 
 
 class Entry(BaseModel):
@@ -187,7 +115,7 @@ class Images(Entry):
 class Gpu(Entry):
     """How a GPU is asked for."""
 
-    resource: str = Field("nvidia.com/gpu", pattern=_RESOURCE, description="the extended resource of one GPU")
+    resource: ResourceName = Field("nvidia.com/gpu", description="the extended resource of one GPU")
     product: ServedName | None = Field(
         None, description="value of the node label `nvidia.com/gpu.product` to run on; unset: any node"
     )
@@ -316,8 +244,10 @@ class Prompt(Entry):
 class Budget(Entry):
     """A limit on one statistic of one metric, for every prompt of the model."""
 
-    metric: MetricName = Field(description="ttft, tpot or total, in time")
-    stat: StatisticName = Field(Statistic.P50, description="p50, p90, p95, p99 or max")
+    metric: MetricName = Field(
+        description="time to the first token (ttft), for each later one (tpot), or to the last (total)"
+    )
+    stat: StatisticName = Field(Statistic.P50, description="which value of the samples counts")
     max: Duration = Field(description="the limit, for example 50ms or 2s")
 
     @property
@@ -331,11 +261,11 @@ class Model(Entry):
 
     name: ServedName = Field(description="the id that the endpoint answers to (`--served-model-name`)")
     aliases: tuple[ServedId, ...] = Field((), strict=False, description="further ids the endpoint answers to")
-    runtime: RuntimeName = Field(description="vllm, kserve or llamacpp")
-    model: str = Field(
-        pattern=_WORD, description="Hugging Face id, or for llamacpp the absolute path of a GGUF file in the image"
+    runtime: RuntimeName = Field(description="vllm and llamacpp run as a Deployment, kserve as an InferenceService")
+    model: Word = Field(description="Hugging Face id, or for llamacpp the absolute path of a GGUF file in the image")
+    role: RoleName = Field(
+        description="chat, code, docs, or safety for a guard, which judges text and answers no questions"
     )
-    role: RoleName = Field(description="chat, code, docs or safety")
     namespace: DnsLabel | None = Field(None, description="unset: `defaults.namespace`")
     service: Service | None = Field(
         None, description="vllm and llamacpp: its Service; KServe names its own, and listens on port 80"
@@ -374,7 +304,7 @@ class VectorStore(Entry):
     """Llama Stack's vector store."""
 
     type: Literal["milvus"] = Field(description="milvus: Milvus Lite, a file inside the Llama Stack pod")
-    path: str = Field("/.llama/milvus.db", pattern=_ABSOLUTE, description="file of the store, on the pod's volume")
+    path: AbsolutePath = Field("/.llama/milvus.db", description="file of the store, on the pod's volume")
 
 
 class LlamaStack(Entry):
@@ -417,7 +347,7 @@ class Catalog(Entry):
     defaults: Defaults = Field(description="what holds for every model that does not say otherwise")
     secrets: Secrets = Field(default_factory=Secrets, description="Secrets that the workloads read")
     cache: Cache | None = Field(
-        None, description="volume for downloaded weights; unset: weights live as long as their pod"
+        None, description="volume for the weights that vllm models download; unset: they live as long as their pod"
     )
     models: tuple[Model, ...] = Field(strict=False, min_length=1, description="the served models")
     llama_stack: LlamaStack | None = Field(None, description="the Llama Stack server")

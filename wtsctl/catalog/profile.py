@@ -9,7 +9,7 @@ from __future__ import annotations
 from wtsctl.catalog.fault import Code, Fault, Path, missing_name, suggestion
 from wtsctl.catalog.model import Catalog, Model, keys
 from wtsctl.catalog.shape import check, faults
-from wtsctl.catalog.source import Mapping, Node, Position, Scalar, Sequence, locate, plain
+from wtsctl.catalog.tree import Mapping, Node, Position, Scalar, Sequence, locate, plain
 
 PROFILES = "profiles"
 EACH_MODEL = "eachModel"

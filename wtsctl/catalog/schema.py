@@ -82,11 +82,17 @@ def _tidy(entry: dict[str, Any]) -> None:
 
 
 def _or_null(value: dict[str, Any]) -> dict[str, Any]:
-    if {"type": "null"} in value.get("anyOf", ()):
+    """The same schema, which also takes null; with a list of types where there is one, as editors show that best."""
+    choices = [choice for choice in value.get("anyOf", ()) if choice != {"type": "null"}]
+    if len(choices) == 1:
+        notes = {key: item for key, item in value.items() if key != "anyOf"}
         # A default of null says nothing that "not required" does not.
-        return {key: item for key, item in value.items() if not (key == "default" and item is None)}
-    notes = {key: item for key, item in value.items() if key in ("description", "default")}
-    return {"anyOf": [{key: item for key, item in value.items() if key not in notes}, {"type": "null"}], **notes}
+        value = {**choices[0], **{key: item for key, item in notes.items() if (key, item) != ("default", None)}}
+    if "type" not in value or "enum" in value or "const" in value:
+        notes = {key: item for key, item in value.items() if key in ("description", "default")}
+        return {"anyOf": [{key: item for key, item in value.items() if key not in notes}, {"type": "null"}], **notes}
+    types = value["type"] if isinstance(value["type"], list) else [value["type"]]
+    return {**value, "type": [*(name for name in types if name != "null"), "null"]}
 
 
 def _partial(entry: dict[str, Any], entries: set[str]) -> dict[str, Any]:
@@ -102,7 +108,7 @@ def _refer(value: Any, entries: set[str]) -> Any:
     """The same schema with every entry it refers to taken as partial, except those of lists, which are replaced."""
     if isinstance(value, list):
         return [_refer(item, entries) for item in value]
-    if not isinstance(value, dict) or value.get("type") == "array":
+    if not isinstance(value, dict) or "array" in value.get("type", ()):
         return value
     if "$ref" in value and value["$ref"].rpartition("/")[2] in entries:
         value = {**value, "$ref": f"{value['$ref']}{_PARTIAL}"}
@@ -122,7 +128,7 @@ def _profile(catalog: dict[str, Any]) -> dict[str, Any]:
     properties = catalog["properties"]
     del properties["apiVersion"]
     for key in MERGED_BY_NAME:
-        properties[key]["anyOf"][0]["items"] = {"$ref": f"#/$defs/{_partial_entry(key)}"}
+        properties[key]["items"] = {"$ref": f"#/$defs/{_partial_entry(key)}"}
     catalog["properties"] = {
         DESCRIPTION: {"type": ["string", "null"], "description": "what the variant is for"},
         EACH_MODEL: {

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 from pydantic import ValidationError
 
 from wtsctl.catalog.fault import Code, Fault, Path, one_of, suggestion
-from wtsctl.catalog.model import FORMS, Entry, keys
-from wtsctl.catalog.source import Mapping, Node, Scalar, Sequence, locate
+from wtsctl.catalog.forms import FORMS
+from wtsctl.catalog.model import Entry, keys
+from wtsctl.catalog.tree import Mapping, Node, Scalar, Sequence, locate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,7 +91,7 @@ def _fault(error: ErrorDetails, entry: type[Entry], root: Node) -> Fault:
 
 # What a value should have been, from the error's context.
 _EXPECTED: dict[str, Callable[[dict[str, Any]], str]] = {
-    "string_pattern_mismatch": lambda context: FORMS[context["pattern"]],
+    "string_pattern_mismatch": lambda context: FORMS[context["pattern"]][1],
     "greater_than_equal": lambda context: f"at least {context['ge']}",
     "less_than_equal": lambda context: f"at most {context['le']}",
     "string_too_short": lambda _: "some text",

@@ -1,0 +1,106 @@
+"""The forms that text takes in models.yaml: names, images, amounts, times; and what to call each in a message."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from wtsctl.catalog.quantity import (
+    DURATION_PATTERN,
+    QUANTITY_PATTERN,
+    parse_bytes,
+    parse_duration,
+    parse_quantity,
+)
+
+
+def _number_as_text(value: Any) -> Any:
+    """YAML reads `cpu: 8` as a number; Kubernetes takes both spellings, so do we."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() else str(value)
+    return value
+
+
+def _checked(parse: Any) -> AfterValidator:
+    """Keep the text as it is written, once it can be parsed."""
+
+    def check(text: str) -> str:
+        parse(text)
+        return text
+
+    return AfterValidator(check)
+
+
+# Lengths and characters: https://kubernetes.io/docs/concepts/overview/working-with-objects/names/
+_LABEL = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
+_SERVICE = r"^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$"
+_SUBDOMAIN = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$"
+_LABEL_VALUE = r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$"
+_MODEL_ID = r"^[A-Za-z0-9]([A-Za-z0-9._/-]{0,126}[A-Za-z0-9])?$"
+_TASK = r"^[A-Za-z][A-Za-z0-9_.-]{0,62}$"
+_SECRET_KEY = r"^[A-Za-z0-9._-]{1,253}$"  # noqa: S105 - a pattern
+_FOLDER = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(/[a-z0-9]([a-z0-9.-]*[a-z0-9])?)*$"
+_RESOURCE = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?/[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$"
+_IMAGE = r"^[A-Za-z0-9][A-Za-z0-9._/:@-]*$"
+_ABSOLUTE = r"^/\S+$"
+_WORD = r"^\S+$"
+
+FORMS: dict[str, tuple[str, str]] = {
+    _LABEL: ("label", "lower-case letters, digits and '-', at most 63, with a letter or digit at both ends"),
+    _SERVICE: ("service name", "lower-case letters, digits and '-', at most 63, with a letter first and no '-' last"),
+    _SUBDOMAIN: (
+        "subdomain",
+        "lower-case letters, digits, '-' and '.', with a letter or digit at both ends of each part",
+    ),
+    _LABEL_VALUE: ("label value", "letters, digits, '.', '_' and '-', at most 63, with a letter or digit at both ends"),
+    _MODEL_ID: ("model id", "letters, digits, '.', '_', '-' and '/', at most 128, with a letter or digit at both ends"),
+    _TASK: ("task", "a letter, then letters, digits, '_', '-' and '.', at most 63"),
+    _SECRET_KEY: ("secret key", "letters, digits, '.', '_' and '-', at most 253"),
+    _FOLDER: (
+        "folder",
+        "a relative path of lower-case letters, digits, '-', '.' and '/', such as llama-serve/granite-8b",
+    ),
+    _RESOURCE: ("resource", "a resource such as nvidia.com/gpu"),
+    _IMAGE: ("image", "an image such as registry.example.com/vllm:v1.0, without spaces"),
+    _ABSOLUTE: ("absolute path", "an absolute path"),
+    _WORD: ("word", "text without spaces"),
+}
+"""What each pattern is called in the reference, and what it means."""
+
+DnsLabel = Annotated[str, Field(pattern=_LABEL)]
+ServiceName = Annotated[str, Field(pattern=_SERVICE)]
+DnsSubdomain = Annotated[str, Field(pattern=_SUBDOMAIN, max_length=253)]
+ServedName = Annotated[str, Field(pattern=_LABEL_VALUE)]
+ServedId = Annotated[str, Field(pattern=_MODEL_ID)]
+TaskName = Annotated[str, Field(pattern=_TASK)]
+SecretKey = Annotated[str, Field(pattern=_SECRET_KEY)]
+RelativePath = Annotated[str, Field(pattern=_FOLDER)]
+ResourceName = Annotated[str, Field(pattern=_RESOURCE)]
+AbsolutePath = Annotated[str, Field(pattern=_ABSOLUTE)]
+Word = Annotated[str, Field(pattern=_WORD)]
+Image = Annotated[str, Field(pattern=_IMAGE)]
+_QUANTITY_SCHEMA = {"type": ["string", "number"], "pattern": QUANTITY_PATTERN, "exclusiveMinimum": 0}
+Quantity = Annotated[
+    str,
+    BeforeValidator(_number_as_text),
+    _checked(parse_quantity),
+    Field(json_schema_extra=_QUANTITY_SCHEMA),
+]
+Bytes = Annotated[
+    str,
+    BeforeValidator(_number_as_text),
+    _checked(parse_bytes),
+    Field(json_schema_extra=_QUANTITY_SCHEMA),
+]
+Duration = Annotated[
+    str,
+    BeforeValidator(_number_as_text),
+    _checked(parse_duration),
+    Field(json_schema_extra={"pattern": DURATION_PATTERN}),
+]
+Port = Annotated[int, Field(ge=1, le=65535)]
