@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable
 from functools import lru_cache
 from typing import Any
 
@@ -73,6 +73,9 @@ _NOT_LITERAL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\
 # Characters that JSON leaves as they are and YAML does not read, or reads as a line break.
 _NOT_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 
+# One encoder for all: json.dumps makes a new one for each call with options.
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+
 
 def to_json(value: Any) -> str:
     """One line of JSON that is also YAML and reads back as `value`, whatever characters are in it.
@@ -81,7 +84,7 @@ def to_json(value: Any) -> str:
         TypeError: `value` is no plain data.
         ValueError: a number that is infinite or not a number, or half of a surrogate pair.
     """
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    text = _encode(value)
     text.encode()  # a surrogate is no character: neither YAML nor UTF-8 can carry it
     return _NOT_YAML.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
@@ -102,32 +105,32 @@ def _literal(text: str) -> bool:
     return "\n" in text[:-1] and text[0] not in " \n" and not text.endswith("\n\n") and not _NOT_LITERAL.search(text)
 
 
-def _lines(value: Any, indent: str) -> Iterator[str]:
-    """The lines of a mapping or sequence that is not empty."""
+def _write(value: Any, indent: str, head: str, out: list[str]) -> None:
+    """Append the lines of a mapping or sequence that is not empty; its first line begins with `head`."""
     if isinstance(value, dict):
         for key, item in value.items():
-            yield from _entry(f"{indent}{_string(key)}:", item, indent + "  ", indent)
+            _write_entry(f"{head}{_string(key)}:", item, indent + "  ", indent, out)
+            head = indent
         return
     for item in value:
         if isinstance(item, (dict, list)) and item:
-            inner = _lines(item, indent + "  ")
-            yield f"{indent}- {next(inner).lstrip(' ')}"
-            yield from inner
+            _write(item, indent + "  ", head + "- ", out)
         else:
-            yield from _entry(f"{indent}-", item, indent + "  ", indent)
+            _write_entry(head + "-", item, indent + "  ", indent, out)
+        head = indent
 
 
-def _entry(head: str, value: Any, inner: str, same: str) -> Iterator[str]:
-    """The lines of one value after its key or dash; a sequence is not indented below its key."""
+def _write_entry(head: str, value: Any, inner: str, same: str, out: list[str]) -> None:
+    """Append one value after its key or dash; a sequence is not indented below its key."""
     if isinstance(value, (dict, list)) and value:
-        yield head
-        yield from _lines(value, inner if isinstance(value, dict) else same)
+        out.append(head)
+        nested = inner if isinstance(value, dict) else same
+        _write(value, nested, nested, out)
     elif isinstance(value, str) and _literal(value):
-        yield f"{head} |" if value.endswith("\n") else f"{head} |-"
-        for line in value.removesuffix("\n").split("\n"):
-            yield f"{inner}{line}" if line else ""
+        out.append(f"{head} |" if value.endswith("\n") else f"{head} |-")
+        out.extend(f"{inner}{line}" if line else "" for line in value.removesuffix("\n").split("\n"))
     else:
-        yield f"{head} {_scalar(value)}"
+        out.append(f"{head} {_scalar(value)}")
 
 
 def dump(documents: Iterable[dict[str, Any]]) -> str:
@@ -137,4 +140,10 @@ def dump(documents: Iterable[dict[str, Any]]) -> str:
     manifests of a large catalog than everything else together. A string is left without quotes only where
     no reader can take it for anything else; YAML 1.1 and 1.2 differ too much to decide closer.
     """
-    return "---\n".join("".join(f"{line}\n" for line in _lines(document, "")) for document in documents)
+    out: list[str] = []
+    for document in documents:
+        if out:
+            out.append("---")
+        _write(document, "", "", out)
+    out.append("")
+    return "\n".join(out)
