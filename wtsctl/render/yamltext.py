@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Hashable, Iterable
 from functools import lru_cache
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 
@@ -22,10 +22,11 @@ _DIGITS = list("-+.0123456789")
 class _Loader(yaml.CSafeLoader):
     """PyYAML's safe loader with Kubernetes' idea of plain scalars, and without silent duplicates.
 
-    kubectl (sigs.k8s.io/yaml) has no dates and no base-60 numbers, and reads `1e3` as a number.
+    kubectl (sigs.k8s.io/yaml) has no dates and no base-60 numbers, and reads `1e3` as a number and `y` as true.
     """
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - PyYAML's own shape
+    bool_values: ClassVar[dict[str, bool]] = {**yaml.CSafeLoader.bool_values, "y": True, "n": False}
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[str] = set()
@@ -47,7 +48,7 @@ def _plain(tag: str, pattern: str, first: list[str]) -> None:
     _Loader.add_implicit_resolver(tag, re.compile(rf"^(?:{pattern})$"), first)
 
 
-_plain(_BOOL, "yes|Yes|YES|no|No|NO|true|True|TRUE|false|False|FALSE|on|On|ON|off|Off|OFF", list("yYnNtTfFoO"))
+_plain(_BOOL, "y|Y|n|N|yes|Yes|YES|no|No|NO|true|True|TRUE|false|False|FALSE|on|On|ON|off|Off|OFF", list("yYnNtTfFoO"))
 _plain(_NULL, "~|null|Null|NULL|", ["~", "n", "N", ""])
 _plain(_INT, "[-+]?(?:0b[01_]+|0x[0-9a-fA-F_]+|0|[1-9][0-9_]*|0[0-7_]+)", _DIGITS)
 _plain(_FLOAT, r"[-+]?(?:[0-9][0-9_]*(?:\.[0-9_]*)?|\.[0-9][0-9_]*)(?:[eE][-+]?[0-9]+)?", _DIGITS)
