@@ -196,6 +196,16 @@ def test_keys_have_one_spelling() -> None:
     assert "unknown key 'finish_reason'" in complaint(changed(("icontains: hello", "finish_reason: stop")))
 
 
+def test_no_control_codes_in_messages() -> None:
+    """What a quoted text escapes stays escaped: neither a value, a key nor a name can write to the terminal."""
+    text = changed(
+        ("role: code", 'role: "\\e[31mcode"'), ("name: llama-3b", 'name: "\\u202e-x"'), ("rag: true", '"\\a": 1')
+    )
+    message = complaint(text)
+    assert all(character.isprintable() for line in message.splitlines() for character in line)
+    assert r"got '\x1b[31mcode'" in message
+
+
 def test_where_points_into_the_file() -> None:
     """A plain value is found at itself, a collection at its key, and a key left out at its nearest parent."""
     catalog = loaded(SMALL + STACK)

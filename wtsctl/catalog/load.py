@@ -13,6 +13,7 @@ from wtsctl.catalog.source import MAX_VALUES, parse
 from wtsctl.catalog.tree import Mapping, Node, Position, Scalar, locate, plain
 from wtsctl.catalog.workload import Workload, workloads
 from wtsctl.errors import CatalogError, Problem
+from wtsctl.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -54,7 +55,7 @@ def load(text: str, *, filename: str, profile: str | None = None, parser: str = 
         text: the content of models.yaml.
         filename: what positions start with.
         profile: the profile to merge in.
-        parser: `libyaml` or `pure`; empty takes libyaml where it is installed. Both give the same catalog.
+        parser: `libyaml` or `pure`; empty takes libyaml where it is installed.
 
     Raises:
         CatalogError: with every problem found, in file order.
@@ -101,8 +102,10 @@ class _Report:
             where = f"{self.filename}:{position[0]}:{position[1]}"
             # An unknown key is the subject of its own message; the entry it stands in is the place.
             subject = _subject(root, fault.path[:-1] if fault.code is Code.UNKNOWN_KEY else fault.path)
-            message = f"{subject}: {fault.text}" if subject else fault.text
-            self.faults.setdefault((position, fault.code, fault.text), Problem(fault.code, message, where, fault.hint))
+            # A quoted YAML text may hold escape sequences, which must not reach a terminal.
+            message = printable(f"{subject}: {fault.text}" if subject else fault.text)
+            problem = Problem(fault.code, message, where, printable(fault.hint))
+            self.faults.setdefault((position, fault.code, fault.text), problem)
 
     def error(self, unread: list[Problem]) -> CatalogError:
         """All of them, and those of the parser, in file order."""

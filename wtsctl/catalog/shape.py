@@ -117,8 +117,6 @@ def describe(node: Node | None) -> str:
     if node is None or node.value is None:
         return "nothing"
     text = node.text if len(node.text) <= _SHOWN else f"{node.text[:_SHOWN]}…"
-    # repr would show a quote or a line break escaped as Python does; only the line break has to go.
-    text = text.replace("\n", "\\n")
     return f"'{text}'" if isinstance(node.value, str) else text
 
 

@@ -17,6 +17,7 @@ import yaml
 from wtsctl.catalog.fault import Code, format_path
 from wtsctl.catalog.tree import Mapping, Node, Position, Scalar, Sequence
 from wtsctl.errors import CatalogError, Problem
+from wtsctl.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,7 +60,8 @@ def parse(text: str, *, filename: str, parser: str = "") -> tuple[Node | None, l
     Args:
         text: the document.
         filename: what positions in messages start with.
-        parser: `libyaml` or `pure`; empty takes libyaml where it is installed. Both give the same tree.
+        parser: `libyaml` or `pure`; empty takes libyaml where it is installed. What both accept has the same values;
+            the pure one refuses a few rarities that libyaml takes, such as a tab between two words.
 
     Returns:
         The root, None for a document without content, and the problems that do not hinder reading on.
@@ -175,7 +177,8 @@ class _Composer:
 
     def _report(self, at: Position, code: Code, message: str, hint: str = "", *, inside: int = 1) -> None:
         path = format_path([frame.step() for frame in self.open[: len(self.open) - inside]])
-        self.problems.append(Problem(code, f"{path}: {message}" if path else message, self._where(at), hint))
+        message = printable(f"{path}: {message}" if path else message)
+        self.problems.append(Problem(code, message, self._where(at), printable(hint)))
 
     def _start(self, at: Position, event: Any) -> None:
         mapping = isinstance(event, yaml.MappingStartEvent)
