@@ -43,6 +43,14 @@ def test_the_ids_in_order() -> None:
     assert found.opening.tls is None
 
 
+def test_aliases_count() -> None:
+    """llama.cpp puts one of a model's names under `id` and all of them under `aliases`; it answers to each."""
+    body = b'{"object":"list","data":[{"id":"granite","aliases":["granite","granite-8b"],"object":"model"}]}'
+    found = asked(answer(body))
+    assert isinstance(found, ServedModels)
+    assert found.ids == ("granite", "granite-8b")
+
+
 def test_a_real_server(llamacpp_server: LlamaCpp) -> None:
     """The server of llama.cpp lists the alias it was started with."""
     found = served_models(direct(f"{llamacpp_server.url}/v1", Timeouts()))
@@ -245,3 +253,27 @@ def test_the_environment_names_the_proxy(
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     assert direct(url, Timeouts()).http_proxy == proxy
+
+
+def test_an_http_proxy_on_the_way() -> None:
+    """With a proxy named, the request goes to it, in the form that proxies take."""
+    with RawServer([[LISTING]]) as proxy:
+        found = served_models(Target("http://models.invalid/v1", http_proxy=proxy.url.removesuffix("/v1")))
+        assert proxy.requests[0][0].startswith("GET http://models.invalid/v1/models HTTP/1.1\r\n")
+    assert isinstance(found, ServedModels)
+
+
+def test_a_proxy_that_is_down(closed_port: int) -> None:
+    """A proxy that nobody listens on is named, not the endpoint behind it."""
+    found = served_models(Target("http://models.invalid/v1", http_proxy=f"http://127.0.0.1:{closed_port}"))
+    assert isinstance(found, ProbeFailure)
+    assert found.kind is FailureKind.REFUSED
+    assert found.message == f"the HTTP proxy 127.0.0.1:{closed_port} refused the connection"
+
+
+@pytest.fixture
+def closed_port() -> int:
+    """A port of loopback that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port: int = taken.getsockname()[1]
+    return port

@@ -32,19 +32,22 @@ def failure_of(error: Exception, target: Target, status: int | None) -> ProbeFai
 
 def _named(error: Exception, target: Target) -> tuple[FailureKind, str]:
     where = urlsplit(target.address).netloc
+    # With a proxy on the way, it is what is connected to.
+    proxy = urlsplit(target.http_proxy or "").netloc.rpartition("@")[2]
+    peer = f"the HTTP proxy {proxy}" if proxy else where
     causes = tuple(_causes(error))
     for cause in causes:
-        found = _from_the_system(cause, where)
+        found = _from_the_system(cause, where, peer)
         if found is not None:
             return found
     timeouts, last = target.timeouts, _last(causes)
     connecting = f"{min(timeouts.connect, timeouts.total):g} s"
     # The first that fits: a subclass stands before its parent.
     table: tuple[tuple[type[Exception], FailureKind, str], ...] = (
-        (httpx.ConnectTimeout, FailureKind.TIMEOUT, f"no connection to {where} within {connecting}"),
+        (httpx.ConnectTimeout, FailureKind.TIMEOUT, f"no connection to {peer} within {connecting}"),
         (httpx.TimeoutException, FailureKind.TIMEOUT, f"no answer within {timeouts.total:g} s"),
-        (httpx.ConnectError, FailureKind.REFUSED, f"cannot connect to {where}: {last}"),
-        (httpx.ProxyError, FailureKind.REFUSED, f"the HTTP proxy on the way to {where} failed: {last}"),
+        (httpx.ConnectError, FailureKind.REFUSED, f"cannot connect to {peer}: {last}"),
+        (httpx.ProxyError, FailureKind.REFUSED, f"{peer} did not lead to {where}: {last}"),
         (httpx.NetworkError, FailureKind.DISCONNECTED, f"the connection broke off: {last}"),
     )
     for kind, failure, message in table:
@@ -56,15 +59,15 @@ def _named(error: Exception, target: Target) -> tuple[FailureKind, str]:
     return FailureKind.SHAPE, f"the answer is not HTTP/1.1: {printable(said, 200)}"
 
 
-def _from_the_system(cause: BaseException, where: str) -> tuple[FailureKind, str] | None:
+def _from_the_system(cause: BaseException, where: str, peer: str) -> tuple[FailureKind, str] | None:
     if isinstance(cause, ssl.SSLCertVerificationError):
         return FailureKind.TLS, f"the certificate of {where} is not trusted: {cause.verify_message}"
     if isinstance(cause, ssl.SSLError):
         return FailureKind.TLS, f"no TLS connection to {where}: {cause.reason or cause}"
     if isinstance(cause, socket.gaierror):
-        return FailureKind.DNS, f"cannot resolve {where}: {cause.strerror}"
+        return FailureKind.DNS, f"cannot resolve {peer}: {cause.strerror}"
     if isinstance(cause, ConnectionRefusedError):
-        return FailureKind.REFUSED, f"{where} refused the connection"
+        return FailureKind.REFUSED, f"{peer} refused the connection"
     return None
 
 

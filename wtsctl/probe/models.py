@@ -71,7 +71,14 @@ def _ids(document: Any) -> tuple[str, ...] | None:
     ids = [entry.get("id") if isinstance(entry, dict) else None for entry in entries]
     if not all(isinstance(name, str) for name in ids):
         return None
-    return tuple(printable(str(name), 200) for name in ids)
+    # llama.cpp lists one id, the first of its aliases by the alphabet, and beside it all names it answers to.
+    aliases = [name for entry in entries for name in _aliases(entry)]
+    return tuple(printable(str(name), 200) for name in dict.fromkeys([*ids, *aliases]))
+
+
+def _aliases(entry: dict[str, Any]) -> list[str]:
+    names = entry.get("aliases")
+    return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
 
 
 def _unexpected(exchange: Exchange, document: Any) -> ProbeFailure:
