@@ -94,7 +94,7 @@ def deploy(
             raise TemplateError("the templates render no object for any model", hint="compare with `wtsctl render`")
         looked = Looked(loaded, chosen, llama_stack=not models)
         client = Client(connect(kubeconfig, context), connections=max(16, parallel))
-        screen.note(f"deploying {_names(len(looked.subjects))} to {client.connection.host}")
+        screen.note(f"deploying {loaded.catalog.name} to {client.connection.host}")
         how = Options(parallel=parallel, force=force_conflicts, dry_run=dry_run)
         run = _Run(client, looked, screen, how, within, wait=not (no_wait or dry_run))
         return _deployed(run, manifests)
@@ -198,7 +198,3 @@ def _result(
     evidence = evidence_of(run.client, [one.health for one in waited.values()])
     report = DeployReport(applied, waited, run.looked.addresses, evidence, warnings, dry_run=run.apply.dry_run)
     return Result(data=report.data(), show=report.show, exit_code=code, problems=tuple(problems))
-
-
-def _names(number: int) -> str:
-    return f"{number} model{'s' * (number != 1)}"

@@ -15,6 +15,20 @@ if TYPE_CHECKING:
     from wtsctl.report.terminal import Terminal
 
 _REASON = 100
+# What every start goes through says nothing beside the name of the phase.
+_ROUTINE = frozenset(
+    {
+        "ContainerCreating",
+        "ContainersNotReady",
+        "Loading",
+        "NotAsked",
+        "NotInEndpoints",
+        "NotObserved",
+        "PodInitializing",
+        "Unavailable",
+        "Updating",
+    }
+)
 
 
 class ProgressView:
@@ -60,7 +74,7 @@ class ProgressView:
             return "ready"
         # A failure is called one once it has lasted; until then the pod may still get over it.
         phase = "failed" if verdict is not None else health.phase.value
-        return f"{phase}: {health.reason}" if health.reason else phase
+        return phase if health.reason in {"", *_ROUTINE} else f"{phase}: {health.reason}"
 
     def _table(self, progress: Progress, trouble: str) -> Any:
         from rich.console import Group
