@@ -18,6 +18,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 
 from tests.rawserver import LAST_CHUNK, SSE, RawServer, answer, chunk
@@ -404,17 +405,29 @@ def test_eighty_columns(tmp_path: Path) -> None:
 
 
 def test_a_real_model(tmp_path: Path, llamacpp_server: LlamaCpp) -> None:
-    """SmolLM2 on llama.cpp: numbers that hang together, and the server's own count of tokens."""
+    """SmolLM2 on llama.cpp: numbers that hang together, and as many tokens as the server itself says it made."""
     text = CATALOG + MODEL.replace("NAME", llamacpp_server.alias)
     text += "  smoke:\n  - {name: hi, prompt: Write one sentence about containers., maxTokens: 16,"
     text += " assert: [{regex: '[A-Za-z]{3}'}, {minTokens: 4}]}\n"
     file = tmp_path / "models.yaml"
     file.write_text(text)
     url = f"{llamacpp_server.alias}={llamacpp_server.url}/v1"
+    before = tokens_made(llamacpp_server)
     done = run("-f", str(file), "--url", url, "-o", "json", "--samples")
     assert done.returncode == 0, done.stderr
-    for sample in data_of(done)["models"][0]["prompts"][0]["samples"]:
+    (prompt,) = data_of(done)["models"][0]["prompts"]
+    counted = sum(sample["completionTokens"] for sample in prompt["warmUps"] + prompt["samples"])
+    assert counted == tokens_made(llamacpp_server) - before
+    for sample in prompt["samples"]:
         assert 0 < sample["ttfb"] <= sample["ttft"] < sample["total"] <= sample["done"]
         assert 4 <= sample["completionTokens"] <= 16
         assert sample["promptTokens"] > 5
         assert sample["tpot"] == pytest.approx((sample["total"] - sample["ttft"]) / (sample["completionTokens"] - 1))
+
+
+def tokens_made(server: LlamaCpp) -> int:
+    """The server's own counter of generated tokens."""
+    metrics = httpx.get(f"{server.url}/metrics").text
+    found = re.search(r"^llamacpp:tokens_predicted_total (\d+)", metrics, re.MULTILINE)
+    assert found
+    return int(found[1])
