@@ -10,7 +10,8 @@ import pytest
 
 from wtsctl import __version__
 
-HEAVY = {"kubernetes", "httpx", "jinja2", "yaml", "pydantic", "rich"}
+# pydantic is not among them: typer itself loads it to read the options of a subcommand.
+HEAVY = {"kubernetes", "httpx", "jinja2", "yaml", "rich"}
 
 _SHOW_MODULES = """
 import json, sys
