@@ -17,6 +17,7 @@ def register(app: typer.Typer) -> None:
     from wtsctl.commands.delete import delete
     from wtsctl.commands.deploy import deploy
     from wtsctl.commands.render import render
+    from wtsctl.commands.sandbox import app as sandbox
     from wtsctl.commands.schema import schema
     from wtsctl.commands.smoke_test import smoke_test
     from wtsctl.commands.status import status
@@ -27,3 +28,4 @@ def register(app: typer.Typer) -> None:
     app.command("smoke-test")(smoke_test)
     app.command()(delete)
     app.command()(schema)
+    app.add_typer(sandbox, name="sandbox")

@@ -34,6 +34,8 @@ _TUNABLES = {
     "/proc/sys/kernel/keys/root_maxkeys": "1000000\n",
     "/proc/sys/kernel/keys/root_maxbytes": "25000000\n",
 }
+# What a user's PATH gets: kubectl, and not the other programs beside it.
+_SHELL = "bin"
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # The ports of a control plane that was just killed are freed a moment later.
 _PORT_SECONDS = 3.0
@@ -100,11 +102,14 @@ def write(layout: Layout, wanted: Wanted) -> dict[str, Any]:
     Raises:
         SandboxError: no subnet or port is free, or a certificate cannot be made.
     """
-    for folder in ("config", "logs", "etcd", "var-lib/kubelet", "var-lib/cni", "var-log"):
+    for folder in (_SHELL, "config", "logs", "etcd", "var-lib/kubelet", "var-lib/cni", "var-log"):
         (layout.state / folder).mkdir(mode=0o700, parents=True, exist_ok=True)
     previous = read_plan(layout) or {}
     plan = _isolated(layout, wanted, previous.get("subnet")) if wanted.node else _alone(layout, wanted, previous)
     layout.plan.write_text(json.dumps(plan, indent=1))
+    kubectl = layout.state / _SHELL / "kubectl"
+    kubectl.unlink(missing_ok=True)
+    kubectl.symlink_to(wanted.programs["kubectl"])
     kubeconfig.write(layout.kubeconfig, name=f"wtsctl-{layout.name}", server=server(plan), pki=layout.pki, user="admin")
     return plan
 
@@ -261,8 +266,11 @@ def free(port: int) -> bool:
 
 def environment_of(layout: Layout, plan: Mapping[str, Any]) -> dict[str, str]:
     """What a shell needs to work with the sandbox: its kubeconfig, and kubectl in the right release."""
-    folder = Path(plan["wanted"]["programs"]["kubectl"]).parent
-    values = {"KUBECONFIG": str(layout.kubeconfig), "PATH": f"{folder}:{os.environ.get('PATH', '')}"}
+    folder, search = str(layout.state / _SHELL), os.environ.get("PATH", "").split(":")
+    values = {
+        "KUBECONFIG": str(layout.kubeconfig),
+        "PATH": ":".join(search if folder in search else (folder, *search)),
+    }
     # A proxy for the world outside cannot reach an address that only this machine has.
     if any(os.environ.get(name) for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")):
         others = os.environ.get("NO_PROXY") or os.environ.get("no_proxy") or ""
