@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.llamacpp import on_this_python, serving
 from tests.rawserver import RESET, RawServer, answer
 from wtsctl.latency.failure import FailureKind
 from wtsctl.probe.models import ProbeFailure, ServedModels, served_models
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from tests.llamacpp import LlamaCpp
     from tests.rawserver import Step
+    from wtsctl.sandbox.images.payload import Payload
 
 LISTING = answer(b'{"object":"list","data":[{"id":"granite-8b"},{"id":"granite","owned_by":"vllm"}]}')
 
@@ -56,6 +58,22 @@ def test_a_real_server(llamacpp_server: LlamaCpp) -> None:
     found = served_models(direct(f"{llamacpp_server.url}/v1", Timeouts()))
     assert isinstance(found, ServedModels)
     assert found.ids == (llamacpp_server.alias,)
+
+
+def test_aliases_are_served_too() -> None:
+    """The way of llama.cpp: one id and all names of the model beside it; each is served, once."""
+    found = asked(answer(b'{"data":[{"id":"granite","aliases":["granite","granite-8b",7]},{"id":"x","aliases":7}]}'))
+    assert isinstance(found, ServedModels)
+    assert found.ids == ("granite", "granite-8b", "x")
+
+
+def test_a_real_server_with_two_names(llamacpp_payload: Payload, tmp_path: Path) -> None:
+    """Started with two names, llama.cpp's server is found to serve both."""
+    command, environment = on_this_python(llamacpp_payload, "--alias", "llama-guard-3-8b,llama-guard")
+    with serving(command, environment, tmp_path / "log") as server:
+        found = served_models(direct(f"{server.url}/v1", Timeouts()))
+    assert isinstance(found, ServedModels)
+    assert set(found.ids) == {"llama-guard-3-8b", "llama-guard"}
 
 
 @pytest.mark.parametrize(

@@ -68,17 +68,14 @@ def _ids(document: Any) -> tuple[str, ...] | None:
     entries = document.get("data") if isinstance(document, dict) else None
     if not isinstance(entries, list):
         return None
-    ids = [entry.get("id") if isinstance(entry, dict) else None for entry in entries]
-    if not all(isinstance(name, str) for name in ids):
-        return None
-    # llama.cpp lists one id, the first of its aliases by the alphabet, and beside it all names it answers to.
-    aliases = [name for entry in entries for name in _aliases(entry)]
-    return tuple(printable(str(name), 200) for name in dict.fromkeys([*ids, *aliases]))
-
-
-def _aliases(entry: dict[str, Any]) -> list[str]:
-    names = entry.get("aliases")
-    return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
+    names: list[str] = []
+    for entry in entries:
+        if not isinstance(entry, dict) or not isinstance(entry.get("id"), str):
+            return None
+        # llama.cpp lists one id for a model with several names, and all of them beside it.
+        aliases = entry.get("aliases")
+        names += [entry["id"], *(aliases if isinstance(aliases, list) else [])]
+    return tuple(dict.fromkeys(printable(name, 200) for name in names if isinstance(name, str)))
 
 
 def _unexpected(exchange: Exchange, document: Any) -> ProbeFailure:
