@@ -82,21 +82,34 @@ class Evidence:
     previous: bool = False
 
 
-def evidence(client: Client, namespace: str, pod: str, container: str, *, crashed: bool) -> Evidence:
-    """Collect the evidence about one pod; what may not or cannot be read is left out."""
+def evidence(client: Client, namespace: str, pod: str, container: str, *, ran: bool) -> Evidence:
+    """Collect the evidence about one pod; what may not or cannot be read is left out.
+
+    Args:
+        client: the cluster.
+        namespace: of the pod.
+        pod: its name.
+        container: whose log; empty: the pod's only one.
+        ran: whether that container ever ran, so that it has a log.
+    """
     events: list[str] = []
     try:
         fields = f"involvedObject.name={pod},type=Warning"
         found = objects.list_all(client, EVENT, namespace, fields=fields)[0]
         found.sort(key=lambda one: str(one.get("lastTimestamp") or one.get("eventTime") or ""))
-        lines = (f"{one.get('reason', '')}: {one.get('message', '')}" for one in found)
+        # "Error: ErrImagePull" repeats the reason, and nothing else.
+        texts = [(str(one.get("reason", "")), str(one.get("message", ""))) for one in found]
+        lines = (f"{reason}: {text}" for reason, text in texts if not text.startswith("Error: "))
         events = list(dict.fromkeys(lines))[-_EVENTS:]
     except ApiRefused:
         events = []
-    log = ""
-    if container and crashed:
+    log, previous = "", False
+    # The log of the run that is on, or of the last one; where it has only just begun, of the one before.
+    for previous in (False, True) if ran else ():
         try:
-            log = objects.read_log(client, namespace, pod, container, previous=True, lines=_LOG_LINES)
+            log = objects.read_log(client, namespace, pod, container, previous=previous, lines=_LOG_LINES)
         except ApiRefused:
             log = ""
-    return Evidence(tuple(events), tuple(log.splitlines()), previous=bool(log))
+        if log.strip():
+            break
+    return Evidence(tuple(events), tuple(log.splitlines()), previous=previous and bool(log))

@@ -156,12 +156,14 @@ def evidence_of(client: Client, healths: Iterable[ModelHealth]) -> dict[str, Evi
     from concurrent.futures import ThreadPoolExecutor
 
     from wtsctl.cluster.observe import evidence
+    from wtsctl.health.state import Phase
 
     stuck = [one for one in healths if not one.ready and one.pod]
 
     def collect(one: ModelHealth) -> Evidence:
-        container, crashed = (one.cause.container, one.cause.crashed) if one.cause else ("", False)
-        return evidence(client, one.subject.namespace, one.pod, container, crashed=crashed)
+        container = one.cause.container if one.cause else ""
+        ran = one.cause.crashed if one.cause else one.phase in {Phase.STARTING, Phase.LOADING, Phase.ENDPOINT}
+        return evidence(client, one.subject.namespace, one.pod, container, ran=ran)
 
     with ThreadPoolExecutor(8) as pool:
         return {one.subject.name: found for one, found in zip(stuck, pool.map(collect, stuck), strict=True)}

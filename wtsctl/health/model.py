@@ -221,7 +221,10 @@ def _rolling_out(health: ModelHealth, index: Index, made: Object) -> ModelHealth
     slowest = min(pods, key=lambda one: one.phase.order)
     if not slowest.ready:
         return _held_up(health, slowest, index, made)
-    return _reachable(health) if rollout.current else replace(waiting, phase=Phase.ENDPOINT)
+    if rollout.current:
+        return _reachable(health)
+    # The pods are ready, but they are not the ones that are wanted now.
+    return waiting if rollout.reason == "Updating" else replace(waiting, phase=Phase.ENDPOINT)
 
 
 def _held_up(health: ModelHealth, slowest: PodHealth, index: Index, made: Object) -> ModelHealth:

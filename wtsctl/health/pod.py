@@ -32,7 +32,8 @@ _STUCK = {
 # still there for a moment, and a crash may be the first answer to a dependency that is not up yet.
 _STUCK_SECONDS = 2.0
 _CRASH_SECONDS = 3.0
-_CRASHES = 2
+# Restarts after which another crash is a loop; more memory does not appear by itself.
+_CRASH_RESTARTS, _OOM_RESTARTS = 2, 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class Cause:
         reason: the cluster's own word, such as `ImagePullBackOff` or `OOMKilled`.
         message: what it says about it.
         container: the container that is stopped; empty where it is the pod.
-        crashed: whether the container ran before, so that its previous log is worth reading.
+        crashed: whether the container ran, so that its log is worth reading.
         grace: seconds that this has to last before it counts as final.
     """
 
@@ -81,9 +82,10 @@ def pod(item: Object) -> PodHealth:
     """How far `item`, a pod that should be running a server, has come."""
     name = str(item["metadata"]["name"])
     status = item.get("status") or {}
-    statuses = list(_statuses(status))
-    restarts = sum(int(one.get("restartCount") or 0) for one in statuses)
-
+    # An init container that ended well has done its work; a server that ends, however well, has crashed.
+    statuses = [one for one in status.get("initContainerStatuses") or [] if not _done(one)]
+    statuses += status.get("containerStatuses") or []
+    restarts = sum(int(one.get("restartCount") or 0) for one in _statuses(status))
     seen = PodHealth(name, Phase.PENDING, ready=False, restarts=restarts)
     if terminating(item):
         return replace(seen, phase=Phase.TERMINATING, reason="Terminating")
@@ -110,9 +112,9 @@ def _on_its_way(status: Mapping[str, Any], found: Mapping[str, Mapping[str, Any]
     """Phase, reason and message of a scheduled pod that nothing stops."""
     initializing = next((one for one in status.get("initContainerStatuses") or [] if not _done(one)), None)
     if initializing is not None:
-        running = "running" in (initializing.get("state") or {})
-        what = f"init container {initializing.get('name')} {'runs' if running else 'is being made'}"
-        return Phase.STARTING if running else Phase.IMAGE, "PodInitializing", what
+        if "running" in (initializing.get("state") or {}):
+            return Phase.STARTING, "PodInitializing", f"init container {initializing.get('name')} runs"
+        return _not_running(initializing)
     containers = status.get("containerStatuses") or []
     down = next((one for one in containers if "running" not in (one.get("state") or {})), None)
     if down is not None or not containers:
@@ -149,18 +151,21 @@ def _done(init: Mapping[str, Any]) -> bool:
 
 def _stopped(one: Mapping[str, Any]) -> tuple[Phase, Cause] | None:
     """Why a container gets no further by itself, or None."""
-    waiting = (one.get("state") or {}).get("waiting") or {}
-    reason, name = str(waiting.get("reason", "")), str(one.get("name", ""))
+    state, name = one.get("state") or {}, str(one.get("name", ""))
+    waiting, ended = state.get("waiting") or {}, state.get("terminated") or {}
+    reason = str(waiting.get("reason", ""))
     if reason in _STUCK:
         return _STUCK[reason], Cause(reason, str(waiting.get("message") or reason), name)
-    if reason != "CrashLoopBackOff":
+    # Between two runs a container is "terminated" at first and in CrashLoopBackOff once the kubelet tries again.
+    if reason != "CrashLoopBackOff" and not ended:
         return None
-    last = (one.get("lastState") or {}).get("terminated") or {}
-    if last.get("reason") == "OOMKilled":
-        return Phase.STARTING, Cause("OOMKilled", _ended(one, last), name, crashed=True, grace=_CRASH_SECONDS)
-    if int(one.get("restartCount") or 0) < _CRASHES:
+    ended = ended or (one.get("lastState") or {}).get("terminated") or {}
+    killed = ended.get("reason") == "OOMKilled"
+    if int(one.get("restartCount") or 0) < (_OOM_RESTARTS if killed else _CRASH_RESTARTS):
         return None
-    return Phase.STARTING, Cause(reason, _ended(one, last), name, crashed=True, grace=_CRASH_SECONDS)
+    text = _ended(one, ended)
+    cause = Cause("OOMKilled" if killed else "CrashLoopBackOff", text, name, crashed=True, grace=_CRASH_SECONDS)
+    return Phase.STARTING, cause
 
 
 def _ended(one: Mapping[str, Any], ended: Mapping[str, Any] | None) -> str:
