@@ -67,6 +67,9 @@ def up(
                 f"the sandbox {layout.name!r} is running {other}",
                 hint=f"`wtsctl sandbox down --name {layout.name}` first, or choose another --name",
             )
+        if api_port is None and plan is not None:
+            # What was asked for once stays.
+            api_port = plan["wanted"]["apiPort"]
         wanted = Wanted(node, api_port, build.located(layout.cache, build.provided(progress), node=node))
         reason = _why_start(layout, wanted, plan, running=running)
         if not reason and _works(layout, plan):
@@ -93,6 +96,8 @@ def down(layout: Layout, progress: Progress) -> bool:
     Raises:
         SandboxError: something of it cannot be removed.
     """
+    if not layout.state.exists():
+        return False
     with locked(layout.lock, f"another process is changing the sandbox {layout.name!r}", progress):
         running = launch.running(layout)
         _take_down(layout, prepare.read_plan(layout))
@@ -120,7 +125,9 @@ def purge(layout: Layout, progress: Progress, *, keep_cache: bool = False) -> tu
             if launch.running(other)
         )
         if not keep_cache and not others:
-            _remove(layout.cache)
+            if layout.cache.exists():
+                with locked(layout.cache / "build.lock", "another process is compiling the sandbox", progress):
+                    _remove(layout.cache)
             _prune(layout.cache.parent)
         layout.lock.unlink()
         _prune(layout.state.parent)

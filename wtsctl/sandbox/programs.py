@@ -65,17 +65,22 @@ class Group:
 
     @property
     def key(self) -> str:
-        """The content key: the same sources and flags on the same architecture give the same key.
+        """The content key of what it makes."""
+        return content_key(self, MODULE)
 
-        The Go release is not part of it. What is compiled is pinned by go.sum, and an upgrade of Go must not
-        cost its user ten minutes; the stamp says which Go it was.
-        """
-        digest = hashlib.sha256()
-        for path in sorted(path for path in MODULE.rglob("*") if path.is_file()):
-            content = path.read_bytes()
-            digest.update(f"{path.relative_to(MODULE)}\0{len(content)}\0".encode() + content)
-        digest.update(json.dumps([self.flags, self.cgo, platform.machine()]).encode())
-        return digest.hexdigest()[:12]
+
+def content_key(group: Group, module: Path) -> str:
+    """A key that the same sources and flags on the same architecture give again, and no others.
+
+    The Go release is not part of it. What is compiled is pinned by go.sum, and an upgrade of Go must not cost its
+    user ten minutes; the stamp says which Go it was.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(path for path in module.rglob("*") if path.is_file()):
+        content = path.read_bytes()
+        digest.update(f"{path.relative_to(module)}\0{len(content)}\0".encode() + content)
+    digest.update(json.dumps([group.flags, group.cgo, platform.machine()]).encode())
+    return digest.hexdigest()[:12]
 
 
 def version(module: str) -> str:
