@@ -182,7 +182,9 @@ def llama_stack(catalog: Catalog, stack: LlamaStack, served: Mapping[str, Worklo
         models.append(guard)
     name = stack.service.name
     return {
-        "llamaStack": stack.model_dump(mode="json", by_alias=True, exclude={"models", "safety", "resources"})
+        "llamaStack": stack.model_dump(
+            mode="json", by_alias=True, exclude={"enabled", "models", "path", "safety", "resources"}
+        )
         | {"image": stack.image or catalog.defaults.images.llama_stack},
         "port": LLAMA_STACK_PORT,
         "labels": labels(catalog, "llama-stack", name, "llama-stack"),
