@@ -209,14 +209,12 @@ def _rolling_out(health: ModelHealth, index: Index, made: Object) -> ModelHealth
     """The phase of a model whose Deployment exists and whose pods nothing stops."""
     rollout, pods = deployment(made), health.pods
     waiting = replace(health, reason=rollout.reason, message=rollout.message)
-    if rollout.reason == "NotObserved":
-        return waiting
     # A passed progress deadline is no failure while a pod still loads: loads take as long as they take.
     if rollout.state is State.FAILED and rollout.reason != "ProgressDeadlineExceeded":
         return replace(waiting, cause=Cause(rollout.reason, rollout.message, grace=_REFUSED_SECONDS))
     if health.wanted == 0:
         return _stopped(health, rollout)
-    if len(pods) < health.wanted and all(one.ready for one in pods):
+    if rollout.reason == "NotObserved" or (len(pods) < health.wanted and all(one.ready for one in pods)):
         return waiting
     slowest = min(pods, key=lambda one: one.phase.order)
     if not slowest.ready:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from wtsctl.health.state import Object, Phase, conditions, terminating
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 # Waiting reasons that only a change outside the pod can end, and the phase in which they stop a pod.
 _STUCK = {
@@ -83,8 +83,9 @@ def pod(item: Object) -> PodHealth:
     name = str(item["metadata"]["name"])
     status = item.get("status") or {}
     # An init container that ended well has done its work; a server that ends, however well, has crashed.
-    statuses = [one for one in status.get("initContainerStatuses") or [] if not _done(one)]
-    statuses += status.get("containerStatuses") or []
+    sidecars = _sidecars(item)
+    initializing = [one for one in status.get("initContainerStatuses") or [] if not _done(one, sidecars)]
+    statuses = [*initializing, *(status.get("containerStatuses") or [])]
     restarts = sum(int(one.get("restartCount") or 0) for one in _statuses(status))
     seen = PodHealth(name, Phase.PENDING, ready=False, restarts=restarts)
     if terminating(item):
@@ -104,17 +105,19 @@ def pod(item: Object) -> PodHealth:
         if stopped:
             phase, cause = stopped
             return replace(seen, phase=phase, reason=cause.reason, message=cause.message, cause=cause)
-    phase, reason, message = _on_its_way(status, found)
+    phase, reason, message = _on_its_way(status, found, initializing)
     return replace(seen, phase=phase, ready=phase is Phase.READY, reason=reason, message=message)
 
 
-def _on_its_way(status: Mapping[str, Any], found: Mapping[str, Mapping[str, Any]]) -> tuple[Phase, str, str]:
+def _on_its_way(
+    status: Mapping[str, Any], found: Mapping[str, Mapping[str, Any]], initializing: Sequence[Mapping[str, Any]]
+) -> tuple[Phase, str, str]:
     """Phase, reason and message of a scheduled pod that nothing stops."""
-    initializing = next((one for one in status.get("initContainerStatuses") or [] if not _done(one)), None)
-    if initializing is not None:
-        if "running" in (initializing.get("state") or {}):
-            return Phase.STARTING, "PodInitializing", f"init container {initializing.get('name')} runs"
-        return _not_running(initializing)
+    if initializing:
+        first = initializing[0]
+        if "running" in (first.get("state") or {}):
+            return Phase.STARTING, "PodInitializing", f"init container {first.get('name')} runs"
+        return _not_running(first)
     containers = status.get("containerStatuses") or []
     down = next((one for one in containers if "running" not in (one.get("state") or {})), None)
     if down is not None or not containers:
@@ -143,10 +146,18 @@ def _statuses(status: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         yield from status.get(name) or []
 
 
-def _done(init: Mapping[str, Any]) -> bool:
+def _sidecars(item: Object) -> frozenset[str]:
+    """Init containers that go on running beside the others."""
+    listed = (item.get("spec") or {}).get("initContainers") or []
+    return frozenset(str(one.get("name")) for one in listed if one.get("restartPolicy") == "Always")
+
+
+def _done(init: Mapping[str, Any], sidecars: frozenset[str]) -> bool:
     """Whether an init container lets the others start: it ended well, or is a sidecar that has started."""
-    ended = (init.get("state") or {}).get("terminated") or {}
-    return ended.get("exitCode") == 0 or bool(init.get("started") and "running" in (init.get("state") or {}))
+    state = init.get("state") or {}
+    if init.get("name") in sidecars:
+        return bool(init.get("started") and "running" in state)
+    return (state.get("terminated") or {}).get("exitCode") == 0
 
 
 def _stopped(one: Mapping[str, Any]) -> tuple[Phase, Cause] | None:

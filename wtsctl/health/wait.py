@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from wtsctl.health.model import ModelHealth
 
 
+# Sleeping until a grace is over ends a hair before or after it.
+_ROUNDING = 1e-6
+
+
 class Verdict(StrEnum):
     """What waiting for one model came to."""
 
@@ -69,7 +73,7 @@ class _Track:
         verdict: Verdict | None = None
         if health.ready:
             verdict = Verdict.READY
-        elif health.cause and now - self.since >= health.cause.grace:
+        elif health.cause and now - self.since >= health.cause.grace - _ROUNDING:
             verdict = Verdict.FAILED
         if verdict is not self.verdict:
             self.verdict, self.decided = verdict, now
