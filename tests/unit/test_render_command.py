@@ -87,6 +87,13 @@ def test_json_holds_the_same_objects(wtsctl: Run) -> None:
     }
 
 
+def test_messages_stay_out_of_the_data(wtsctl: Run) -> None:
+    """`-v` says on stderr how much was rendered; stdout is the same with and without."""
+    done = wtsctl("render", *MODELS, "-v", "--no-color")
+    assert done.stderr == "16 objects from 5 models\n"
+    assert done.stdout == wtsctl("render", *MODELS).stdout
+
+
 def test_models_can_be_selected(wtsctl: Run) -> None:
     """Names, aliases and globs select; what matches nothing is exit 9 and prints no manifest."""
     kinds = [key[0] for key in documents(wtsctl("render", *MODELS, "granite").stdout)]

@@ -439,6 +439,13 @@ def test_every_object_is_labelled() -> None:
         assert {f"app.kubernetes.io/{name}" for name in ("name", "instance", "component")} <= labels.keys()
 
 
+def test_labels_are_valid_however_long_the_names_are() -> None:
+    """A label's value has at most 63 characters; a claim's name, which may have 253, is in none."""
+    text = changed(("models:", f"cache: {{claim: {'w' * 200}, size: 10Gi}}\nmodels:"))
+    for made in rendered(text).values():
+        assert max(len(value) for value in made.doc["metadata"]["labels"].values()) <= 63
+
+
 def test_objects_are_plain_json() -> None:
     """Whatever is rendered can be sent to an API server as it is."""
     for made in workshop().values():

@@ -51,7 +51,7 @@ def test_every_variable_is_listed() -> None:
     assert CATALOG.llama_stack is not None
     stack = context.llama_stack(CATALOG, CATALOG.llama_stack, served) | {"config": "", "configHash": ""}
     assert sorted(rows("### Every template")) == sorted(context.common(CATALOG))
-    assert sorted(rows("### `shared/`")) == sorted(context.shared(CATALOG, "n", "n", "c"))
+    assert sorted(rows("### `shared/`")) == sorted(context.shared(CATALOG, "n", "c"))
     model = names(context.model(CATALOG, LOADED.workloads[0]))
     assert sorted(rows("### `vllm/`, `kserve/` and `llamacpp/`")) == sorted(model)
     assert sorted(rows("### `llama-stack/`")) == sorted(names(stack))

@@ -28,7 +28,9 @@ def render(
         Path | None, typer.Option("--kustomize", metavar="DIR", help="Write a kustomize tree into DIR/kubernetes.")
     ] = None,
     output: options.Format = options.Output.TABLE,
+    no_color: options.NoColor = False,
     quiet: options.Quiet = False,
+    verbose: options.Verbose = 0,
 ) -> None:
     """Print the Kubernetes manifests of the catalog, or write them to a folder.
 
@@ -51,6 +53,7 @@ def render(
         loaded = read_catalog(file, profile)
         chosen = {workload.name for workload in select(loaded.workloads, models)} if models else None
         manifests = render_manifests(loaded.catalog, read_templates(templates), chosen)
+        screen.detail(f"{len(manifests)} objects from {len(chosen or loaded.workloads)} models")
         if output_dir is not None:
             files = object_files(manifests)
             return _folder(screen, output_dir, files, mark=OBJECT_MARK, owned="*/*.yaml", whole=not models)
@@ -59,7 +62,9 @@ def render(
             return _folder(screen, kustomize, files, mark=TREE_MARK, owned="kubernetes/**/*.yaml", whole=not models)
         return Result(data={"manifests": [_entry(manifest) for manifest in manifests]}, show=_stream(manifests))
 
-    finish("render", terminal(quiet=quiet), body, as_json=output is options.Output.JSON)
+    finish(
+        "render", terminal(no_color=no_color, quiet=quiet, verbose=verbose), body, as_json=output is options.Output.JSON
+    )
 
 
 def _folder(screen: Terminal, folder: Path, files: dict[str, str], *, mark: str, owned: str, whole: bool) -> Result:

@@ -134,9 +134,9 @@ def common(catalog: Catalog) -> dict[str, Any]:
     }
 
 
-def shared(catalog: Catalog, namespace: str, name: str, component: str) -> dict[str, Any]:
+def shared(catalog: Catalog, namespace: str, component: str) -> dict[str, Any]:
     """Variables of the templates under `shared/`: one object that several models of a namespace use."""
-    return {"namespace": namespace, "labels": labels(catalog, name, name, component)}
+    return {"namespace": namespace, "labels": labels(catalog, component, namespace, component)}
 
 
 def model(catalog: Catalog, workload: Workload) -> dict[str, Any]:

@@ -102,15 +102,15 @@ def _shared_jobs(catalog: Catalog, chosen: tuple[Workload, ...], stack: LlamaSta
     downloads = [workload.namespace for workload in chosen if workload.spec.runtime is Runtime.VLLM]
     initialized = [workload.namespace for workload in chosen if workload.spec.runtime is Runtime.KSERVE]
     for namespace in dict.fromkeys(namespaces):
-        variables = context.shared(catalog, namespace, namespace, "namespace")
+        variables = context.shared(catalog, namespace, "namespace")
         yield _Job("shared/namespace.yaml.j2", variables, Stage.NAMESPACE, None, SHARED_PATH)
     if catalog.cache:
         for namespace in dict.fromkeys(downloads):
-            variables = context.shared(catalog, namespace, catalog.cache.claim, "cache")
+            variables = context.shared(catalog, namespace, "cache")
             yield _Job("shared/persistentvolumeclaim.yaml.j2", variables, Stage.CONFIG, None, SHARED_PATH)
     if catalog.secrets.huggingface:
         for namespace in dict.fromkeys(initialized):
-            variables = context.shared(catalog, namespace, context.TOKEN_SERVICE_ACCOUNT, "token")
+            variables = context.shared(catalog, namespace, "token")
             yield _Job("shared/serviceaccount.yaml.j2", variables, Stage.CONFIG, None, SHARED_PATH)
 
 
