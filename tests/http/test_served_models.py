@@ -45,14 +45,6 @@ def test_the_ids_in_order() -> None:
     assert found.opening.tls is None
 
 
-def test_aliases_count() -> None:
-    """llama.cpp puts one of a model's names under `id` and all of them under `aliases`; it answers to each."""
-    body = b'{"object":"list","data":[{"id":"granite","aliases":["granite","granite-8b"],"object":"model"}]}'
-    found = asked(answer(body))
-    assert isinstance(found, ServedModels)
-    assert found.ids == ("granite", "granite-8b")
-
-
 def test_a_real_server(llamacpp_server: LlamaCpp) -> None:
     """The server of llama.cpp lists the alias it was started with."""
     found = served_models(direct(f"{llamacpp_server.url}/v1", Timeouts()))
