@@ -47,7 +47,7 @@ def test_every_template_is_listed() -> None:
 
 def test_every_variable_is_listed() -> None:
     """Each section has exactly the variables that its templates get."""
-    served = {name: load for load in LOADED.workloads for name in load.served_names}
+    served = {name: load for load in LOADED.workloads for name in load.names}
     assert CATALOG.llama_stack is not None
     stack = context.llama_stack(CATALOG, CATALOG.llama_stack, served) | {"config": "", "configHash": ""}
     assert sorted(rows("### Every template")) == sorted(context.common(CATALOG))

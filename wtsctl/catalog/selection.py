@@ -24,9 +24,9 @@ def select(workloads: Sequence[Workload], patterns: Sequence[str]) -> tuple[Work
     chosen: set[str] = set()
     unmatched: list[Problem] = []
     for pattern in patterns:
-        matched = {load.name for load in workloads if any(fnmatchcase(name, pattern) for name in load.served_names)}
+        matched = {load.name for load in workloads if any(fnmatchcase(name, pattern) for name in load.names)}
         if not matched:
-            hint = missing_name(pattern, [name for load in workloads for name in load.served_names], "models")
+            hint = missing_name(pattern, [name for load in workloads for name in load.names], "models")
             text = f"no model matches '{pattern}'" if _is_glob(pattern) else f"no model is called '{pattern}'"
             unmatched.append(Problem(SelectionError.code, text, hint=hint))
         chosen |= matched

@@ -58,8 +58,12 @@ class Workload:
         return self.spec.name
 
     @property
-    def served_names(self) -> tuple[str, ...]:
-        """Every id the endpoint must answer to, the main one first."""
+    def names(self) -> tuple[str, ...]:
+        """Every id that means this model, its main one first.
+
+        vLLM and llama.cpp answer to all of them; KServe's huggingface runtime looks a request's model up by the
+        main one alone, so there the others only select the model here.
+        """
         return (self.spec.name, *self.spec.aliases)
 
 

@@ -171,7 +171,7 @@ def _direct(chosen: Sequence[Workload], urls: Sequence[str], timeouts: Timeouts)
     targets: dict[str, Target] = {}
     for given in urls:
         name, _, url = given.partition("=")
-        model = next((one for one in chosen if name in one.served_names), None)
+        model = next((one for one in chosen if name in one.names), None)
         if model is None:
             known = ", ".join(one.name for one in chosen)
             raise UsageError(f"--url {name}: no selected model has this name", hint=f"selected: {known}")

@@ -148,7 +148,7 @@ def model(catalog: Catalog, workload: Workload) -> dict[str, Any]:
         "objectName": workload.object_name,
         "image": workload.image,
         "gpus": workload.gpus,
-        "servedNames": list(workload.served_names),
+        "servedNames": list(workload.names),
     }
     cached = catalog.cache if spec.runtime is Runtime.VLLM else None
     return {
