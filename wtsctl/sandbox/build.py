@@ -49,9 +49,10 @@ def folder(cache: Path, group: Group) -> Path:
 
 def located(cache: Path, assets: Mapping[str, Path], *, node: bool) -> dict[str, Path]:
     """Where each needed program is or will be: in `assets` if it is there, else in the cache."""
+    folders = {group: folder(cache, group) for group in programs.GROUPS}
     return {
-        program.name: assets.get(program.name, folder(cache, group) / program.name)
-        for group in programs.GROUPS
+        program.name: assets.get(program.name, home / program.name)
+        for group, home in folders.items()
         for program in group.programs
         if node or not program.node
     }
