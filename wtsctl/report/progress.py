@@ -88,7 +88,9 @@ class ProgressView:
             verdict = progress.verdicts.get(name)
             phase = verdict.value if verdict is not None else health.phase.value
             began = self._began(name, phase, progress.elapsed)
-            what = "" if health.ready else f"{health.reason} {printable(health.message, _REASON)}"
+            what = "" if health.ready else printable(health.message, _REASON)
+            if health.reason and health.reason not in _ROUTINE and not health.ready:
+                what = f"{health.reason}: {what}" if what else health.reason
             pods = f"{health.ready_pods}/{health.wanted}"
             table.add_row(name, phase_text(phase), pods, span(progress.elapsed - began), Text(what, style="dim"))
         done = sum(verdict.value == "ready" for verdict in progress.verdicts.values())

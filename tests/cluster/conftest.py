@@ -1,0 +1,69 @@
+"""A namespace, a catalog and a client for each test, on the sandbox's API server."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from tests.command import Wtsctl
+from wtsctl.cluster import objects
+from wtsctl.cluster.client import Client
+from wtsctl.cluster.config import connect
+from wtsctl.cluster.discovery import NAMESPACE
+from wtsctl.cluster.faults import ApiRefused
+
+MakeCatalog = Callable[..., Wtsctl]
+
+
+@pytest.fixture
+def client(control_plane: Path) -> Client:
+    """A client with all rights."""
+    return Client(connect(control_plane))
+
+
+@pytest.fixture
+def space(client: Client) -> Iterator[str]:
+    """The name of a namespace that is not there yet, and is gone after the test."""
+    name = f"test-{uuid4().hex[:10]}"
+    yield name
+    with contextlib.suppress(ApiRefused):
+        objects.delete(client, NAMESPACE, "", name)
+
+
+@pytest.fixture
+def catalog(control_plane: Path, space: str, tmp_path: Path) -> MakeCatalog:
+    """Makes catalogs in `space`; their models have no pods unless asked for, so that no node is needed."""
+
+    def make(*models: str, kubeconfig: Path | None = None, more: str = "", **fields: Any) -> Wtsctl:
+        file = tmp_path / f"models-{uuid4().hex[:6]}.yaml"
+        entries = "".join(entry(name, fields) for name in models or ("first", "second"))
+        head = f"apiVersion: wtsctl/v1\nname: {space}\ndefaults:\n  namespace: {space}\n"
+        head += "  images: {llamacpp: 'x:1', vllm: 'x:1'}\n"
+        file.write_text(f"{head}{more}models:\n{entries}")
+        return Wtsctl(file, kubeconfig or control_plane)
+
+    return make
+
+
+def entry(name: str, fields: dict[str, Any]) -> str:
+    """One model of a catalog, `fields` laid over what it has by default."""
+    defaults: dict[str, Any] = {
+        "runtime": "llamacpp",
+        "model": "/weights/model.gguf",
+        "role": "chat",
+        "maxModelLen": 512,
+        "replicas": 0,
+        "resources": "{requests: {cpu: 10m, memory: 16Mi}, limits: {cpu: 1, memory: 64Mi}}",
+    }
+    return f"- name: {name}\n" + "".join(f"  {key}: {value}\n" for key, value in (defaults | fields).items())
+
+
+def namespace(client: Client, name: str, **metadata: Any) -> None:
+    """Make a namespace as someone else would."""
+    document = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, **metadata}}
+    client.exchange("POST", "/api/v1/namespaces", body=document)
