@@ -2,7 +2,7 @@
 
 from hypothesis import settings
 
-pytest_plugins = ["tests.llamacpp"]
+pytest_plugins = ["tests.llamacpp", "tests.sandboxes"]
 
 # A busy machine makes single examples slow, which says nothing about the property.
 settings.register_profile("no deadline", deadline=None)

@@ -60,8 +60,8 @@ def test_each_key_is_private_and_fits(made: Path, certificate: pki.Certificate) 
     """Keys have mode 0600 and belong to their certificates."""
     key = made / f"{certificate.name}.key"
     assert key.stat().st_mode & 0o777 == 0o600
-    of_key = subprocess.run(["openssl", "pkey", "-in", key, "-pubout"], capture_output=True, check=True).stdout
-    command = ["openssl", "x509", "-in", made / f"{certificate.name}.crt", "-noout", "-pubkey"]
+    of_key = subprocess.run(["openssl", "pkey", "-in", str(key), "-pubout"], capture_output=True, check=True).stdout
+    command = ["openssl", "x509", "-in", str(made / f"{certificate.name}.crt"), "-noout", "-pubkey"]
     assert subprocess.run(command, capture_output=True, check=True).stdout == of_key
 
 
