@@ -386,9 +386,9 @@ def test_an_error_page_is_read_in_part() -> None:
 def test_a_failure_does_not_spoil_the_next_request() -> None:
     """After a timeout, a reset and an error, the next request opens a new connection and is measured."""
     good = streamed(delta(content="hello"), delta("stop"), usage(2), DONE)
-    samples = all_asked(
-        [[SSE, chunk(delta(content="x")), 2.0], good, [SSE, RESET], good, [answer(b"", "500 Oops")], good], total=0.5
-    )
+    begun: list[Step] = [SSE, chunk(delta(content="x"))]
+    error = [answer(b"", "500 Oops")]
+    samples = all_asked([[*begun, 2.0], good, [*begun, 0.05, RESET], good, error, good], total=0.5)
     assert [sample.failure is None for sample in samples] == [False, True, False, True, False, True]
     assert samples[1].opening is not None
     assert samples[3].opening is not None
@@ -416,3 +416,50 @@ def test_one_connection_serves_all_requests() -> None:
         openings = [ask(session, "m", PROMPT).opening for _ in range(4)]
     assert server.connections == 1
     assert [opening is not None for opening in openings] == [True, False, False, False]
+
+
+GOOD = streamed(delta(content="hello"), delta("stop"), usage(2), DONE)
+
+
+@pytest.mark.parametrize("closing", [[], [SSE]])
+def test_a_request_that_meets_a_closing_connection_is_sent_again(closing: list[Step]) -> None:
+    """A kept connection that closes before the first event: the request is repeated once, and the sample says so."""
+    with RawServer([GOOD, closing, GOOD]) as server, Session(direct(server.url, Timeouts())) as session:
+        samples = [ask(session, "m", PROMPT) for _ in range(2)]
+        assert len(server.requests) == 3
+        assert server.connections == 2
+    assert [(one.failure, one.resent, one.answer) for one in samples] == [(None, False, "hello"), (None, True, "hello")]
+
+
+@pytest.mark.parametrize(
+    "cause",
+    [
+        "EOF",
+        "read tcp 10.0.0.1:2->10.0.0.2:8000: read: connection reset by peer",
+        "http: server closed idle connection",
+    ],
+)
+def test_the_same_behind_the_api_server(cause: str) -> None:
+    """The API server's kept connection to a pod closes under the request: repeated once, and only once."""
+    status = {"kind": "Status", "apiVersion": "v1", "message": f"error trying to reach service: {cause}", "code": 503}
+    closed = [answer(json.dumps(status).encode(), "503 Service Unavailable")]
+    with RawServer([closed, GOOD, closed, closed]) as server, Session(direct(server.url, Timeouts())) as session:
+        first, second = (ask(session, "m", PROMPT) for _ in range(2))
+        assert len(server.requests) == 4
+    assert (first.failure, first.resent, first.answer) == (None, True, "hello")
+    assert second.failure is not None
+    assert second.failure.kind is FailureKind.GATEWAY
+
+
+def test_nothing_else_is_sent_again() -> None:
+    """An error, a stream that breaks after its first event, and a new connection that breaks, are failures."""
+    scripts: list[list[Step]] = [
+        [answer(b"{}", "500 Oops")],
+        [SSE, chunk(delta(content="hel")), RESET],
+        [SSE, RESET],
+        [RESET],
+    ]
+    for script in scripts:
+        with RawServer([script, GOOD]) as server, Session(direct(server.url, Timeouts())) as session:
+            assert ask(session, "m", PROMPT).failure is not None
+            assert len(server.requests) == 1

@@ -39,6 +39,7 @@ class Sample:
         finish_reason: why the model stopped.
         answer: the text, without reasoning and tool calls.
         opening: what connecting cost, if this request opened the connection; in none of the times.
+        resent: whether this is a request's second try, after its first met a connection being closed.
     """
 
     failure: ProbeFailure | None = None
@@ -54,6 +55,7 @@ class Sample:
     finish_reason: str | None = None
     answer: str = ""
     opening: Opening | None = None
+    resent: bool = False
 
     @property
     def tpot(self) -> float | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from wtsctl.latency.failure import FailureKind
 from wtsctl.latency.sample import Sample, read_chat
 
 if TYPE_CHECKING:
@@ -16,13 +17,33 @@ TEMPERATURE = 0
 # A token's event is 150 to 400 bytes; ten times that bounds an answer without cutting one.
 _BYTES_PER_TOKEN = 4096
 _LEAST_BYTES = 1 << 20
+# How Go's transport ends its message for it.
+_CLOSED = ("EOF", "connection reset by peer", "server closed idle connection")
 
 
 def ask(session: Session, model: str, prompt: Prompt) -> Sample:
-    """Send one prompt over `session` and read the answer to its end; a failure is in the sample."""
+    """Send one prompt over `session` and read the answer to its end; a failure is in the sample.
+
+    A request that met a connection which was just being closed is sent again, once: nobody has read it, and the
+    next one would have found the connection gone. The sample says so, and its times are the second request's.
+    """
     limit = _LEAST_BYTES + _BYTES_PER_TOKEN * prompt.max_tokens
-    sample = read_chat(session.post("/chat/completions", chat_request(model, prompt), limit=limit))
+    request = chat_request(model, prompt)
+    sample = read_chat(session.post("/chat/completions", request, limit=limit))
+    if _met_a_closing_connection(sample):
+        sample = replace(read_chat(session.post("/chat/completions", request, limit=limit)), resent=True)
     return replace(sample, failure=session.redacted(sample.failure)) if sample.failure else sample
+
+
+def _met_a_closing_connection(sample: Sample) -> bool:
+    failure = sample.failure
+    if failure is None:
+        return False
+    if failure.kind is FailureKind.DISCONNECTED:
+        # Nothing of an answer had come. On a connection of its own such a request has failed.
+        return sample.opening is None and sample.ack is None
+    # The API server keeps connections to pods, may find one closed under it, and repeats no POST by itself.
+    return failure.kind is FailureKind.GATEWAY and failure.message.endswith(_CLOSED)
 
 
 def chat_request(model: str, prompt: Prompt) -> dict[str, Any]:

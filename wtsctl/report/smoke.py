@@ -81,6 +81,9 @@ def footer(outcomes: Sequence[ModelOutcome], measured: int, warm_up: int) -> Ite
         cost += f", TLS {duration(median_low(tls))}" if tls else ""
         cost += f"; median of {len(openings)}" if len(openings) > 1 else ""
         yield f"Opening a connection ({cost}) is part of none."
+    resent = sum(sample.resent for model in outcomes for prompt in model.prompts for sample in prompt.samples)
+    if resent:
+        yield f"Sent a second time, because the first met a connection that was being closed: {resent}."
     if measured < _P50_FROM:
         yield f"p50 takes {_P50_FROM} samples, p90 {_P90_FROM}; with fewer, the worst one is shown."
 

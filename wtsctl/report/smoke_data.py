@@ -112,4 +112,5 @@ def _sample(sample: Sample) -> dict[str, Any]:
         "finishReason": sample.finish_reason,
         "answer": sample.answer,
         "opening": _opening(sample.opening),
+        "resent": sample.resent,
     }
