@@ -260,7 +260,11 @@ class Model(Entry):
     """One served model."""
 
     name: ServedName = Field(description="the id that the endpoint answers to (`--served-model-name`)")
-    aliases: tuple[ServedId, ...] = Field((), strict=False, description="further ids for the model; vLLM and llama.cpp answer to them, KServe only to `name`")
+    aliases: tuple[ServedId, ...] = Field(
+        (),
+        strict=False,
+        description="further ids for the model; vLLM and llama.cpp answer to them, KServe only to `name`",
+    )
     runtime: RuntimeName = Field(description="vllm and llamacpp run as a Deployment, kserve as an InferenceService")
     model: Word = Field(description="Hugging Face id, or for llamacpp the absolute path of a GGUF file in the image")
     role: RoleName = Field(
