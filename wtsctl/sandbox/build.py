@@ -10,7 +10,6 @@ import signal
 import subprocess
 import tempfile
 import threading
-import time
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
 BUILD_BYTES = 5_000_000_000
 
 _TAIL_LINES = 12
+_NAMED = 3
 _PACKAGE = re.compile(r"[\w.~+-]+(/[\w.~+-]+)*")
 
 
@@ -165,9 +165,8 @@ class Compiler:
                 self._totals[job.group.name] = len(lines)
 
     def _build(self, go: toolchain.Go, job: Job, environment: dict[str, str]) -> None:
-        names = ", ".join(program.name for program in job.programs)
+        names = _names(job.programs)
         doing = f"compile {names}"
-        started = time.monotonic()
         compiled = 0
         tail: deque[str] = deque(maxlen=_TAIL_LINES)
 
@@ -194,7 +193,6 @@ class Compiler:
                 (built / program.built_as).rename(built / program.name)
             stamp.put(job.folder, built, [program.name for program in job.programs], go.version)
         self._progress("", doing=doing)
-        self._progress(f"compiled {names} in {time.monotonic() - started:.0f} s")
 
     def _go(
         self,
@@ -247,6 +245,11 @@ class Compiler:
         shutil.rmtree(own, ignore_errors=True)
         if size:
             self._progress(f"removed the compiler's caches ({size / 1e9:.1f} GB)")
+
+
+def _names(found: tuple[Program, ...]) -> str:
+    """A few programs by name, and more by number."""
+    return ", ".join(program.name for program in found) if len(found) <= _NAMED else f"{len(found)} programs"
 
 
 def check_room(cache: Path) -> None:
