@@ -1,0 +1,114 @@
+"""`status` on a real API server: what it says, and how many requests it takes to say it."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+from werkzeug import Request, Response
+
+from wtsctl.cluster.config import connect
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from pytest_httpserver import HTTPServer
+
+    from tests.cluster.conftest import MakeCatalog
+
+pytestmark = pytest.mark.cluster
+
+
+@pytest.fixture
+def counted(httpserver: HTTPServer, control_plane: Path, tmp_path: Path) -> Iterator[tuple[Path, list[str]]]:
+    """A kubeconfig of a proxy in front of the API server, and the paths that were asked for through it."""
+    from kubernetes.client.rest import RESTClientObject
+
+    connection = connect(control_plane)
+    pool: Any = RESTClientObject(connection.configuration).pool_manager
+    asked: list[str] = []
+
+    def forward(request: Request) -> Response:
+        asked.append(request.path)
+        url = connection.host + request.full_path
+        headers = {"Accept": request.headers["Accept"], **connection.authorization()}
+        answer = pool.request(request.method, url, body=request.data, headers=headers)
+        return Response(answer.data, answer.status, content_type=answer.headers.get("Content-Type"))
+
+    httpserver.expect_request(re.compile(".*")).respond_with_handler(forward)
+    path = tmp_path / "counted.kubeconfig"
+    document = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "x",
+        "clusters": [{"name": "x", "cluster": {"server": httpserver.url_for("").rstrip("/")}}],
+        "users": [{"name": "x", "user": {}}],
+        "contexts": [{"name": "x", "context": {"cluster": "x", "user": "x"}}],
+    }
+    path.write_text(yaml.safe_dump(document))
+    yield path, asked
+    pool.clear()
+
+
+def test_nothing_deployed(catalog: MakeCatalog, space: str) -> None:
+    """Models that are not there are absent, which is exit 5, and the hint says what to do."""
+    done = catalog("first", "second").json("status")
+    assert done.code == 5
+    assert (done.data["ready"], done.data["total"]) == (0, 2)
+    assert {one["phase"] for one in done.data["models"]} == {"absent"}
+    assert space in done.data["models"][0]["message"]
+    assert "wtsctl deploy" in done.data["models"][0]["hint"]
+    assert done.errors[0]["code"] == "not-ready"
+
+
+def test_scaled_to_zero_on_purpose(catalog: MakeCatalog) -> None:
+    """A model that the catalog wants without pods is as it should be."""
+    wtsctl = catalog("only")
+    wtsctl("deploy")
+    done = wtsctl.json("status")
+    assert done.code == 0
+    assert done.data["models"][0]["pods"] == {"ready": 0, "wanted": 0, "restarts": 0, "items": []}
+
+
+def test_only_the_named_models(catalog: MakeCatalog) -> None:
+    """A name shows that model alone; one that matches nothing is exit 9."""
+    wtsctl = catalog("first", "second")
+    assert [one["name"] for one in wtsctl.json("status", "sec*").data["models"]] == ["second"]
+    assert wtsctl.json("status", "third").code == 9
+
+
+def test_the_table_has_the_findings_below_it(catalog: MakeCatalog) -> None:
+    """A row a model, then what is wrong with a hint; on stderr one line for all; no control codes in a pipe."""
+    done = catalog("first", "second")("status")
+    lines = done.stdout.splitlines()
+    assert lines[0].split() == ["MODEL", "RUNTIME", "PHASE", "PODS", "RESTARTS", "ENDPOINT", "SERVES", "AGE"]
+    assert lines[1].split()[:3] == ["first", "llamacpp", "absent"]
+    assert lines[3] == ""
+    assert lines[4].startswith("first: NotFound: ")
+    assert lines[5].startswith("    hint: ")
+    assert done.stderr == "error: 2 of 2 not ready: first (absent), second (absent)\n"
+    assert "\x1b" not in done.stdout
+
+
+def test_requests_do_not_grow_with_models(catalog: MakeCatalog, counted: tuple[Path, list[str]]) -> None:
+    """Two models and twenty cost the same few lists, and nothing is asked for twice."""
+    proxy, asked = counted
+    sizes = {}
+    for number in (2, 20):
+        wtsctl = catalog(*(f"model-{index}" for index in range(number)), kubeconfig=proxy)
+        assert wtsctl("deploy", "--no-wait").code == 0
+        asked.clear()
+        assert wtsctl.json("status").code == 0
+        sizes[number] = sorted(asked)
+    assert sizes[2] == sizes[20]
+    assert len(set(sizes[2])) == len(sizes[2]) == 5
+
+
+def test_a_timeout_that_is_none(catalog: MakeCatalog) -> None:
+    """A probe timeout that is none is a usage error, before any cluster is asked."""
+    done = catalog()("status", "--probe-timeout", "soon", "-o", "json")
+    assert (done.code, done.errors[0]["code"]) == (2, "usage")
+    assert "--probe-timeout" in done.errors[0]["message"]
