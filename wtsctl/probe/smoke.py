@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _LISTING_SECONDS = 10.0
 _NO_SUCH_ROUTE = {404, 405}
 # Between two requests. llama.cpp closes its connection after a streamed answer without announcing it; sent at once,
-# 2 to 7 % of requests through the API server met a connection that was on its way out, and after this pause none of
+# up to 10 % of requests through the API server met a connection that was on its way out, and after this pause none of
 # 200 did.
 _PAUSE_SECONDS = 0.05
 
