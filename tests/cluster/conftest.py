@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import re
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
+import yaml
+from pytest_httpserver import HTTPServer
+from werkzeug import Request, Response
 
 from tests.command import Wtsctl
 from wtsctl.cluster import objects
@@ -48,6 +54,55 @@ def catalog(control_plane: Path, space: str, tmp_path: Path) -> MakeCatalog:
         return Wtsctl(file, kubeconfig or control_plane)
 
     return make
+
+
+@dataclass
+class Forwarder:
+    """A proxy in front of the real API server.
+
+    Attributes:
+        kubeconfig: leads to the proxy, which has the rights.
+        asked: the paths that were asked for.
+        patch_seconds: how long each PATCH is held up before it is passed on.
+    """
+
+    kubeconfig: Path
+    asked: list[str] = field(default_factory=list)
+    patch_seconds: float = 0.0
+
+
+@pytest.fixture
+def forwarder(httpserver: HTTPServer, control_plane: Path, tmp_path: Path) -> Iterator[Forwarder]:
+    """Passes on every request but watches, and writes down what was asked for."""
+    from kubernetes.client.rest import RESTClientObject
+
+    connection = connect(control_plane)
+    pool: Any = RESTClientObject(connection.configuration).pool_manager
+    forwarder = Forwarder(tmp_path / "forwarder.kubeconfig")
+
+    def forward(request: Request) -> Response:
+        forwarder.asked.append(request.path)
+        if request.method == "PATCH":
+            time.sleep(forwarder.patch_seconds)
+        url = connection.host + request.full_path
+        headers = {"Accept": request.headers["Accept"], **connection.authorization()}
+        if request.content_type:
+            headers["Content-Type"] = request.content_type
+        answer = pool.request(request.method, url, body=request.data or None, headers=headers)
+        return Response(answer.data, answer.status, content_type=answer.headers.get("Content-Type"))
+
+    httpserver.expect_request(re.compile(".*")).respond_with_handler(forward)
+    document = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "x",
+        "clusters": [{"name": "x", "cluster": {"server": httpserver.url_for("").rstrip("/")}}],
+        "users": [{"name": "x", "user": {}}],
+        "contexts": [{"name": "x", "context": {"cluster": "x", "user": "x"}}],
+    }
+    forwarder.kubeconfig.write_text(yaml.safe_dump(document))
+    yield forwarder
+    pool.clear()
 
 
 def entry(name: str, fields: dict[str, Any]) -> str:

@@ -11,7 +11,7 @@ from wtsctl.cluster import objects
 from wtsctl.cluster.discovery import CONFIG_MAP, DEPLOYMENT, NAMESPACE
 
 if TYPE_CHECKING:
-    from tests.cluster.conftest import MakeCatalog
+    from tests.cluster.conftest import Forwarder, MakeCatalog
     from wtsctl.cluster.client import Client
 
 pytestmark = pytest.mark.cluster
@@ -226,6 +226,26 @@ def test_ctrl_c_says_that_everything_was_applied(catalog: MakeCatalog, space: st
     again = wtsctl.json("deploy", "--no-wait")
     assert again.code == 0
     assert again.outcomes[f"{space}/Deployment/huge"] == "unchanged"
+
+
+def test_ctrl_c_while_applying(catalog: MakeCatalog, forwarder: Forwarder, space: str) -> None:
+    """What was under way is finished and told, the rest is named as not applied, and a second deploy does it."""
+    wtsctl = catalog("first", "second", "third", kubeconfig=forwarder.kubeconfig)
+    forwarder.patch_seconds = 0.4
+    stopped = wtsctl.interrupted("deploy", "-v", "--parallel", "1", when=f"{space}/Deployment/first created")
+    assert stopped.code == 130
+    outcomes = list(stopped.outcomes.values())
+    assert outcomes.count("created") >= 3
+    assert outcomes.count("not-applied") >= 1
+    assert set(outcomes) == {"created", "not-applied"}
+    left = next(one["message"] for one in stopped.errors if one["code"] == "deploy.not-applied")
+    assert f"{space}/Deployment/third" in left
+    forwarder.patch_seconds = 0
+    again = wtsctl.json("deploy", "--no-wait")
+    assert again.code == 0
+    # What was said of each object is true: those that were created are there, and no others.
+    before = {name for name, outcome in stopped.outcomes.items() if outcome == "created"}
+    assert {name for name, outcome in again.outcomes.items() if outcome == "created"} == set(again.outcomes) - before
 
 
 def test_lines_without_a_terminal(catalog: MakeCatalog) -> None:

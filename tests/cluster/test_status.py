@@ -2,56 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-import yaml
-from werkzeug import Request, Response
-
-from wtsctl.cluster.config import connect
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from pytest_httpserver import HTTPServer
-
-    from tests.cluster.conftest import MakeCatalog
+    from tests.cluster.conftest import Forwarder, MakeCatalog
 
 pytestmark = pytest.mark.cluster
-
-
-@pytest.fixture
-def counted(httpserver: HTTPServer, control_plane: Path, tmp_path: Path) -> Iterator[tuple[Path, list[str]]]:
-    """A kubeconfig of a proxy in front of the API server, and the paths that were asked for through it."""
-    from kubernetes.client.rest import RESTClientObject
-
-    connection = connect(control_plane)
-    pool: Any = RESTClientObject(connection.configuration).pool_manager
-    asked: list[str] = []
-
-    def forward(request: Request) -> Response:
-        asked.append(request.path)
-        url = connection.host + request.full_path
-        headers = {"Accept": request.headers["Accept"], **connection.authorization()}
-        answer = pool.request(request.method, url, body=request.data, headers=headers)
-        return Response(answer.data, answer.status, content_type=answer.headers.get("Content-Type"))
-
-    httpserver.expect_request(re.compile(".*")).respond_with_handler(forward)
-    path = tmp_path / "counted.kubeconfig"
-    document = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": "x",
-        "clusters": [{"name": "x", "cluster": {"server": httpserver.url_for("").rstrip("/")}}],
-        "users": [{"name": "x", "user": {}}],
-        "contexts": [{"name": "x", "context": {"cluster": "x", "user": "x"}}],
-    }
-    path.write_text(yaml.safe_dump(document))
-    yield path, asked
-    pool.clear()
 
 
 def test_nothing_deployed(catalog: MakeCatalog, space: str) -> None:
@@ -94,16 +53,15 @@ def test_the_table_has_the_findings_below_it(catalog: MakeCatalog) -> None:
     assert "\x1b" not in done.stdout
 
 
-def test_requests_do_not_grow_with_models(catalog: MakeCatalog, counted: tuple[Path, list[str]]) -> None:
+def test_requests_do_not_grow_with_models(catalog: MakeCatalog, forwarder: Forwarder) -> None:
     """Two models and twenty cost the same few lists, and nothing is asked for twice."""
-    proxy, asked = counted
     sizes = {}
     for number in (2, 20):
         wtsctl = catalog(*(f"model-{index}" for index in range(number)))
         assert wtsctl("deploy").code == 0
-        asked.clear()
-        assert replace(wtsctl, kubeconfig=proxy).json("status").code == 0
-        sizes[number] = sorted(asked)
+        forwarder.asked.clear()
+        assert replace(wtsctl, kubeconfig=forwarder.kubeconfig).json("status").code == 0
+        sizes[number] = sorted(forwarder.asked)
     assert sizes[2] == sizes[20]
     assert len(set(sizes[2])) == len(sizes[2]) == 5
 
