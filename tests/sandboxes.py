@@ -7,11 +7,13 @@ left up; else it goes at the end, with its data.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import IO, NoReturn
 
 import pytest
 
@@ -25,7 +27,7 @@ NODE = "test-node"
 REQUIRED = os.environ.get("WTSCTL_TEST_REQUIRE") == "1"
 """Whether a test that cannot run is a failure; CI says so."""
 
-_was_up = pytest.StashKey[list[str]]()
+_used = pytest.StashKey[dict[Layout, IO[str]]]()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,12 @@ def _start(config: pytest.Config, name: str, *, node: bool) -> Cluster:
     if node:
         for purpose in (debian.Purpose.NODE, debian.Purpose.IMAGES):
             _require(purpose, layout, tell)
-    lifecycle.up(layout, tell, node=node)
+    layout.state.parent.mkdir(parents=True, exist_ok=True)
+    users = (layout.state.parent / f".{name}.users").open("a")
+    fcntl.flock(users, fcntl.LOCK_SH)
+    config.stash.setdefault(_used, {})[layout] = users
+    if lifecycle.up(layout, tell, node=node).started:
+        _marker(layout).touch()
     return Cluster(layout.kubeconfig, layout)
 
 
@@ -114,19 +121,24 @@ def node(request: pytest.FixtureRequest) -> Cluster:
 
 
 @pytest.hookimpl
-def pytest_sessionstart(session: pytest.Session) -> None:
-    """Remember what was up before; with pytest-xdist in the controller, which outlives the workers."""
-    if not hasattr(session.config, "workerinput"):
-        names = (CONTROL_PLANE, NODE)
-        session.config.stash[_was_up] = [name for name in names if launch.running(Layout.of(name))]
-
-
-@pytest.hookimpl
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Take down what this run started, and its data; what is compiled stays."""
-    if hasattr(session.config, "workerinput"):
-        return
-    for name in (CONTROL_PLANE, NODE):
-        layout = Layout.of(name)
-        if name not in session.config.stash[_was_up] and launch.running(layout):
-            lifecycle.purge(layout, Telling(session.config), keep_cache=True)
+    """Take down what tests started, and its data, when nobody uses it any more; what is compiled stays.
+
+    Whoever uses one holds a shared lock, so the last of several runs, or of pytest-xdist's workers, does it.
+    """
+    for layout, users in session.config.stash.get(_used, {}).items():
+        with users:
+            try:
+                fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            if _marker(layout).exists():
+                lifecycle.purge(layout, Telling(session.config), keep_cache=True)
+            Path(users.name).unlink()
+            with contextlib.suppress(OSError):
+                layout.state.parent.rmdir()
+
+
+def _marker(layout: Layout) -> Path:
+    """Says that tests started a sandbox, so that one which the user started stays."""
+    return layout.state / "started-by-tests"

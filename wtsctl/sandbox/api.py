@@ -111,10 +111,3 @@ def node_ready(api: Api) -> bool:
     conditions = {item["type"]: item["status"] for item in node["status"].get("conditions", [])}
     taints = {item["key"] for item in node["spec"].get("taints") or []}
     return conditions.get("Ready") == "True" and not any(key.startswith("node.kubernetes.io/") for key in taints)
-
-
-def images(api: Api) -> tuple[str, ...]:
-    """The names of the images that the node has, sorted; digests left out."""
-    node = api.get(f"/api/v1/nodes/{NODE}") or {}
-    names = {name for image in node.get("status", {}).get("images", []) for name in image.get("names", [])}
-    return tuple(sorted(name for name in names if "@" not in name))

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from wtsctl.sandbox.images import ImageArchive
     from wtsctl.sandbox.progress import Progress
 
+IMAGES = "images.json"
+"""Name of the file that says which content each image was imported with."""
+
 
 class Node:
     """The node's image store.
@@ -34,7 +37,7 @@ class Node:
 
     def add_pause(self, program: Path) -> None:
         """Import the pods' sandbox image unless it is there."""
-        if PAUSE_IMAGE not in self._names():
+        if PAUSE_IMAGE not in self.names():
             with tempfile.TemporaryFile() as handle:
                 handle.write(pause.archive(program))
                 handle.seek(0)
@@ -47,7 +50,7 @@ class Node:
             SandboxError: containerd refused one.
         """
         known = recorded(self._record)
-        names = self._names()
+        names = self.names()
         for archive in archives:
             if known.get(archive.reference) == archive.key and archive.reference in names:
                 continue
@@ -61,8 +64,15 @@ class Node:
             temporary.replace(self._record)
             progress("", doing=doing)
 
-    def _names(self) -> frozenset[str]:
-        return frozenset(self._ctr("list", "--quiet").decode().split())
+    def names(self) -> frozenset[str]:
+        """The names of the images in the store.
+
+        Raises:
+            SandboxError: containerd does not answer.
+        """
+        listed = self._ctr("list", "--quiet").decode().split()
+        # The kubelet has each image under its digest as well.
+        return frozenset(name for name in listed if "@" not in name and not name.startswith("sha256:"))
 
     def _import(self, reference: str, content: IO[bytes]) -> None:
         try:

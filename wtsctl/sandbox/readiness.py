@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from wtsctl.errors import NotReadyError, SandboxError
 from wtsctl.sandbox import api, images, launch, logs
-from wtsctl.sandbox.imports import Node
+from wtsctl.sandbox.imports import IMAGES, Node
 from wtsctl.sandbox.supply import images_missing
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ class _Importing:
 
     def _run(self, pid: int) -> None:
         try:
-            node = Node(pid, self._programs["ctr"], self._layout.state / "images.json")
+            node = Node(pid, self._programs["ctr"], self._layout.state / IMAGES)
             node.add_pause(self._programs["pause"])
             if images_missing(self._layout):
                 node.add(images.ensure(self._layout.cache, self._progress), self._progress)

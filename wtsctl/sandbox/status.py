@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wtsctl.errors import SandboxError
 from wtsctl.sandbox import api, launch, prepare, programs
+from wtsctl.sandbox.imports import IMAGES, Node
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -97,9 +99,18 @@ def read(layout: Layout, *, started: bool = False) -> Status:
         kubeconfig=layout.kubeconfig,
         components=_components(plan, document),
         versions=versions,
-        images=api.images(client) if node and client else (),
+        images=_images(layout, plan, document) if node and document else (),
         started=started,
     )
+
+
+def _images(layout: Layout, plan: Mapping[str, Any], document: Mapping[str, Any]) -> tuple[str, ...]:
+    """What containerd has: the node's own list is minutes old at times. Empty while containerd is down."""
+    node = Node(document["pid"], Path(plan["wanted"]["programs"]["ctr"]), layout.state / IMAGES)
+    try:
+        return tuple(sorted(node.names()))
+    except SandboxError:
+        return ()
 
 
 def _components(plan: Mapping[str, Any], document: Mapping[str, Any] | None) -> tuple[ComponentStatus, ...]:

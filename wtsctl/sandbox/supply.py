@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from wtsctl.sandbox import build, debian, images, toolchain
 from wtsctl.sandbox.images.build import key
-from wtsctl.sandbox.imports import recorded
+from wtsctl.sandbox.imports import IMAGES, recorded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,7 +24,7 @@ _CANCEL_SECONDS = 5.0
 
 def images_missing(layout: Layout) -> bool:
     """Whether the node lacks an image, or has it with other content than it should."""
-    known = recorded(layout.state / "images.json")
+    known = recorded(layout.state / IMAGES)
     return any(known.get(reference) != key() for reference in images.references())
 
 
