@@ -137,10 +137,6 @@ class Client:
             raise refused(response.status, _parse(data), data.decode(errors="replace"), where, self.connection)
         return response
 
-    def close(self) -> None:
-        """Drop all idle connections."""
-        self._pool.clear()
-
     def _answered(
         self,
         method: str,

@@ -183,9 +183,7 @@ class Follower:
             self._open[selection] = response
             self._trouble.pop(selection, None)
         try:
-            for line in response:
-                if self._stop.is_set():
-                    break
+            for line in response if not self._stop.is_set() else ():
                 version = self._take(selection, line, version, where)
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             if not self._stop.is_set():

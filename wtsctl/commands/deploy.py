@@ -177,6 +177,8 @@ def _waited(run: _Run, applied: ApplyResult) -> Result:
         if not waited:
             raise follower.trouble or ClusterUnreachable("the API server did not list the models' objects in time")
     problems = unready(waited, run.timeout)
+    if problems and follower.trouble:
+        problems += follower.trouble.problems
     return _result(run, applied, ExitCode.NOT_READY if problems else ExitCode.OK, problems, waited)
 
 

@@ -14,14 +14,12 @@ Object = Mapping[str, Any]
 
 
 class State(StrEnum):
-    """What one object's status says, in kstatus's words."""
+    """What one object's status says: those of kstatus's words that an object which is there can have."""
 
     CURRENT = "Current"
     IN_PROGRESS = "InProgress"
     FAILED = "Failed"
     TERMINATING = "Terminating"
-    NOT_FOUND = "NotFound"
-    UNKNOWN = "Unknown"
 
 
 @dataclass(frozen=True, slots=True)
