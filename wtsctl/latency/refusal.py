@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from wtsctl.latency.exchange import Exchange
 
 _LINE = 200
+# Where the first line or the title stands, if anywhere; searching a page full of `<title>` takes the square of this.
+_PAGE = 4096
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 
 
@@ -69,7 +71,7 @@ def error_message(document: Any) -> str:
 
 def first_line(body: bytes) -> str:
     """The first line of `body` that says something, or an HTML page's title; safe to print."""
-    text = body[:65536].decode("utf-8", errors="replace")
+    text = body[:_PAGE].decode("utf-8", errors="replace")
     title = _TITLE.search(text)
     lines = (line.strip() for line in (title[1] if title else text).splitlines())
     return printable(next((line for line in lines if line), ""), _LINE)

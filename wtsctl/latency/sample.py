@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 DONE = "[DONE]"
 _FIRST_LINES = (b"data:", b"event:", b"id:", b"retry:", b":")
+# No model writes more; a larger count is a defect of the server, and would leave the range of a float.
+_MOST_TOKENS = 1 << 31
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ def read_chat(exchange: Exchange) -> Sample:
         completion_tokens=answer.completion_tokens,
         chunks=answer.chunks,
         finish_reason=answer.finish_reason,
-        answer="".join(answer.text),
+        answer=_whole("".join(answer.text)),
         opening=exchange.opening,
     )
 
@@ -186,16 +188,15 @@ class _Answer:
     def _choice(self, choice: dict[str, Any], at_ns: int) -> None:
         delta = choice.get("delta")
         if isinstance(delta, dict):
-            content = delta.get("content")
-            output = bool(content) or bool(delta.get("tool_calls"))
-            if output or delta.get("reasoning") or delta.get("reasoning_content"):
+            content = _text(delta.get("content"))
+            output = bool(content) or any(_dicts(delta.get("tool_calls")))
+            if output or _text(delta.get("reasoning")) or _text(delta.get("reasoning_content")):
                 self.first_ns = self.first_ns or at_ns
                 self.last_ns = at_ns
                 self.chunks += 1
             if output:
                 self.first_output_ns = self.first_output_ns or at_ns
-            if isinstance(content, str):
-                self.text.append(content)
+            self.text.append(content)
         reason = choice.get("finish_reason")
         if isinstance(reason, str):
             self.finish_reason = printable(reason, 40)
@@ -212,5 +213,15 @@ def _dicts(value: Any) -> Iterable[dict[str, Any]]:
     return (item for item in value if isinstance(item, dict)) if isinstance(value, list) else ()
 
 
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _whole(text: str) -> str:
+    """`text` with the two halves of a character joined that came in two events, and a lone half replaced."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def _count_of(value: Any, otherwise: int | None) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else otherwise
+    counts = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _MOST_TOKENS
+    return value if counts else otherwise
