@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import Annotated
 
@@ -38,7 +37,8 @@ def run() -> None:
     """Run the command line; a command ends the process itself, in `report.result.finish`."""
     try:
         app()
-    except BrokenPipeError:
-        # The reader of stdout went away, as in `wtsctl render | head`: end as SIGPIPE would, without a traceback.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(141) from None
+    except SystemExit as end:
+        # typer ends with code 1 when the reader of its help went away, and does not say so.
+        if isinstance(end.__context__, BrokenPipeError):
+            raise end.__context__ from None
+        raise

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -290,18 +289,3 @@ def test_new_folder_has_ordinary_permissions(tmp_path: Path) -> None:
     (tmp_path / "like").mkdir()
     write(tmp_path / "out", {"a.yaml": "x"}, mark="x", owned="*.yaml", may_remove=True)
     assert (tmp_path / "out").stat().st_mode == (tmp_path / "like").stat().st_mode
-
-
-def test_broken_pipe_is_quiet(tmp_path: Path) -> None:
-    """`wtsctl render | head -1` ends without a traceback."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "wtsctl", "render", *MODELS],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        cwd=tmp_path,
-    ) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        os.read(process.stdout.fileno(), 10)
-        process.stdout.close()
-        assert process.stderr.read() == b""

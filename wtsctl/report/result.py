@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import sys
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from wtsctl.errors import ExitCode, Problem, WtsctlError
 from wtsctl.report.terminal import Terminal
+from wtsctl.streams import READER_GONE, discard
 
 ENVELOPE_VERSION = "wtsctl/v1"
 
@@ -51,27 +53,41 @@ def finish(command: str, terminal: Terminal, body: Callable[[Terminal], Result],
     Whatever ends the command, an error of ours, Ctrl-C or a defect, becomes a message on stderr, and with
     `as_json` the envelope on stdout as well: a script that reads JSON always gets one document.
     """
-    data: Mapping[str, Any] | None = None
+    result: Result | None = None
+    exit_code = ExitCode.OK
+    problems: tuple[Problem, ...] = ()
     try:
         result = body(terminal)
-        exit_code, problems, data = result.exit_code, result.problems, result.data
-        if not as_json:
-            result.show(terminal)
+        exit_code, problems = result.exit_code, result.problems
     except WtsctlError as error:
         exit_code, problems = error.exit_code, error.problems
     except KeyboardInterrupt:
         exit_code, problems = ExitCode.INTERRUPTED, (Problem("interrupted", "interrupted"),)
+    except Exception as error:  # noqa: BLE001 - what nobody expected is told as such
+        exit_code, problems = ExitCode.INTERNAL, (_defect(error),)
+    try:
+        if as_json:
+            terminal.write(envelope(command, exit_code, result.data if result else None, problems))
+        elif result:
+            result.show(terminal)
+        sys.stdout.flush()
     except BrokenPipeError:
-        raise
-    except Exception as error:
-        if os.environ.get("WTSCTL_DEBUG"):
-            raise
-        message = f"internal error: {type(error).__name__}: {error}"
-        hint = "this is a defect in wtsctl; run again with WTSCTL_DEBUG=1 for the traceback"
-        exit_code, problems = ExitCode.INTERNAL, (Problem("internal", message, hint=hint),)
+        discard(sys.stdout)
+        raise SystemExit(READER_GONE) from None
+    except OSError as error:
+        discard(sys.stdout)
+        lost = Problem("output", f"cannot write to standard output: {error.strerror or error}")
+        exit_code, problems = exit_code or ExitCode.INTERNAL, (*problems, lost)
+    except Exception as error:  # noqa: BLE001 - what nobody expected is told as such
+        exit_code, problems = ExitCode.INTERNAL, (*problems, _defect(error))
     for problem in problems:
         terminal.warn(f"error: {problem}")
-    if as_json:
-        terminal.write(envelope(command, exit_code, data, problems))
-    sys.stdout.flush()
     raise SystemExit(int(exit_code))
+
+
+def _defect(error: Exception) -> Problem:
+    """What is said of an exception that nobody expected; its traceback is shown where WTSCTL_DEBUG is set."""
+    if os.environ.get("WTSCTL_DEBUG"):
+        traceback.print_exception(error)
+    message = f"internal error: {type(error).__name__}: {error}"
+    return Problem("internal", message, hint="this is a defect in wtsctl; WTSCTL_DEBUG=1 shows the traceback")

@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from wtsctl.printable import printable
+from wtsctl.streams import discard
+
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
@@ -37,8 +40,7 @@ class Terminal:
     def note(self, text: str) -> None:
         """A message for the person who runs the command; dropped by `--quiet`."""
         if not self.quiet:
-            sys.stderr.write(f"{text}\n")
-            sys.stderr.flush()
+            self.warn(text)
 
     def detail(self, text: str) -> None:
         """A message that only `-v` shows."""
@@ -46,16 +48,21 @@ class Terminal:
             self.note(text)
 
     def warn(self, text: str) -> None:
-        """A message that is shown even with `--quiet`."""
-        sys.stderr.write(f"{text}\n")
-        sys.stderr.flush()
+        """A message that is shown even with `--quiet`, its lines without control characters."""
+        shown = "\n".join(printable(line) for line in text.split("\n"))
+        try:
+            sys.stderr.write(f"{shown}\n")
+            sys.stderr.flush()
+        except OSError:
+            # A message that nobody can get must not end the work that it is about.
+            discard(sys.stderr)
 
     def write(self, text: str) -> None:
         """Data, as it is, on stdout."""
         sys.stdout.write(text)
 
     def console(self, *, stderr: bool = False) -> Console:
-        """A rich console for one stream; without a TTY it neither colours nor truncates."""
+        """A rich console for one stream; without a TTY it does not truncate, and colours only if FORCE_COLOR asks."""
         from rich.console import Console
 
         tty = (sys.stderr if stderr else sys.stdout).isatty()
@@ -67,13 +74,16 @@ class Terminal:
             emoji=False,
             soft_wrap=not tty,
             width=None if tty else _NO_TTY_WIDTH,
-            # rich would honour FORCE_COLOR in a pipe; scripts that set it ask for exactly that.
             legacy_windows=False,
         )
 
     def print(self, renderable: RenderableType) -> None:
         """A table or text on stdout."""
-        self.console().print(renderable)
+        console = self.console()
+        # rich itself would end the process when the reader of stdout has gone.
+        with console.capture() as captured:
+            console.print(renderable)
+        self.write(captured.get())
 
     @contextmanager
     def drawing(self) -> Iterator[Any]:
