@@ -54,10 +54,12 @@ NEEDS: Mapping[Purpose, tuple[Need, ...]] = {
         Need("/usr/include/seccomp.h", "libseccomp-dev", "runc refuses pods' seccomp profiles without it"),
         Need("pkg-config", "pkg-config", "finds libseccomp for runc's build"),
     ),
-    Purpose.CONTROL_PLANE: (Need("openssl", "openssl", "makes the cluster's certificates"),),
+    Purpose.CONTROL_PLANE: (
+        Need("openssl", "openssl", "makes the cluster's certificates"),
+        Need("setsid", "util-linux", "keeps the cluster running when the terminal is closed"),
+    ),
     Purpose.NODE: (
         Need("ip", "iproute2", "makes the network namespace and its link to this machine"),
-        Need("nsenter", "util-linux", "enters the sandbox's namespaces"),
         Need("unshare", "util-linux", "makes the sandbox's namespaces"),
         Need("mount", "mount", "the kubelet mounts volumes with it"),
         Need("nft", "nftables", "kube-proxy in nftables mode and the CNI plugins write their rules with it"),

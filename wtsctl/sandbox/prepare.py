@@ -197,7 +197,7 @@ def _configure_node(layout: Layout, at: Places) -> None:
         "containerd.toml": config.containerd(
             programs=plugins,
             cni_folder=f"{at.root}/config/cni",
-            snapshotter=_snapshotter(layout.state),
+            snapshotter=snapshotter(layout.state, Path("/proc/self/mountinfo").read_text()),
             restrict_oom=not launch.may_raise_priority(),
         ),
         "cni/10-sandbox.conflist": config.cni(state="/var/lib/cni"),
@@ -210,14 +210,22 @@ def _configure_node(layout: Layout, at: Places) -> None:
         (folder / name).write_text(text)
 
 
-def _snapshotter(state: Path) -> str:
-    """overlayfs, unless the state is on one already, as in a container: the kernel refuses to stack them."""
-    best, kind = "", ""
-    for line in Path("/proc/self/mountinfo").read_text().splitlines():
-        fields, _, rest = line.partition(" - ")
-        point = fields.split()[4].replace("\\040", " ")
-        if len(point) >= len(best) and state.is_relative_to(point):
-            best, kind = point, rest.split()[0]
+def snapshotter(state: Path, mountinfo: str) -> str:
+    """How containerd stacks image layers in `state`: overlayfs, or native (copies) where the kernel refuses that.
+
+    It refuses to stack an overlay on an overlay, which is what `state` lies on in most containers.
+
+    Args:
+        state: the sandbox's state folder, absolute.
+        mountinfo: the text of /proc/self/mountinfo.
+    """
+    deepest, kind = "", ""
+    for line in mountinfo.splitlines():
+        mount, _, rest = line.partition(" - ")
+        point = mount.split()[4].replace("\\040", " ")
+        # Of two mounts on one point the later one is seen.
+        if len(point) >= len(deepest) and state.is_relative_to(point):
+            deepest, kind = point, rest.split()[0]
     return "native" if kind == "overlay" else "overlayfs"
 
 
