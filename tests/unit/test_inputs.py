@@ -6,14 +6,17 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.catalogs import SMALL, STACK, changed
 from wtsctl.catalog import load
-from wtsctl.commands.inputs import read_catalog
-from wtsctl.errors import CatalogError, ExitCode
+from wtsctl.commands.inputs import read_catalog, read_templates
+from wtsctl.errors import CatalogError, ExitCode, UsageError
+from wtsctl.render import templates
 
 ROOT = Path(__file__).resolve().parents[2]
 BROKEN = changed(("maxModelLen: 8192", "maxModelLen: two"), ("role: chat", "role: chatt"))
@@ -23,6 +26,20 @@ def wtsctl(*arguments: str, stdin: str = "", cwd: Path | None = None) -> subproc
     """The command line as a process of its own."""
     command = [sys.executable, "-m", "wtsctl", *arguments]
     return subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, cwd=cwd)
+
+
+@contextmanager
+def as_another_user() -> Iterator[None]:
+    """Root may open anything, so root looks at files as another user; what that one could not import is there."""
+    assert load
+    assert templates
+    was = os.geteuid()
+    try:
+        if was == 0:
+            os.seteuid(65534)
+        yield
+    finally:
+        os.seteuid(was)
 
 
 def unreadable(file: Path) -> str:
@@ -60,15 +77,8 @@ def test_no_permission(tmp_path: Path) -> None:
     file = tmp_path / "models.yaml"
     file.write_text(SMALL)
     file.chmod(0)
-    # Root may open anything, so root looks at the file as another user.
-    was = os.geteuid()
-    assert load  # what the other user could not import must be there already
-    try:
-        if was == 0:
-            os.seteuid(65534)
+    with as_another_user():
         message = unreadable(file)
-    finally:
-        os.seteuid(was)
     assert message == f"{file}: may not be read\n  hint: check the permissions of the file and its folder"
 
 
@@ -173,3 +183,34 @@ def test_schema_prints_the_committed_file() -> None:
     assert done.returncode == ExitCode.OK
     assert done.stdout == (ROOT / "docs/reference/models.schema.json").read_text()
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("arguments", [["-f", "/dev/zero"], ["-f", "-"]], ids=["device", "standard input"])
+def test_a_file_without_end(arguments: list[str]) -> None:
+    """What has no end is read no further than a catalog can go, rather than until the memory is full."""
+    with Path("/dev/zero").open("rb") as endless:
+        done = subprocess.run(
+            [sys.executable, "-m", "wtsctl", "render", *arguments],
+            stdin=endless, capture_output=True, text=True, check=False, timeout=60,
+        )  # fmt: skip
+    assert done.returncode == ExitCode.CATALOG
+    assert ": larger than 32,000,000 bytes, which no catalog is\n" in done.stderr
+
+
+def test_templates_behind_a_link(tmp_path: Path) -> None:
+    """A folder of templates may be a link, as a mounted ConfigMap is; one that leads back to itself ends."""
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/service.yaml.j2").write_text("# mine\n")
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own/vllm").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere/round").symlink_to(tmp_path / "own")
+    assert read_templates(tmp_path / "own")["vllm/service.yaml.j2"] == "# mine\n"
+
+
+def test_templates_that_cannot_be_listed(tmp_path: Path) -> None:
+    """A folder that may not be read is an error: its templates must not be left out in silence."""
+    tmp_path.chmod(0)
+    with as_another_user(), pytest.raises(UsageError, match=f"--templates: {tmp_path}: Permission denied"):
+        read_templates(tmp_path)
+    with pytest.raises(UsageError, match="File name too long"):
+        read_templates(Path("x" * 300))

@@ -282,6 +282,9 @@ def test_folder_without_permission(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="nothing was written to /proc/nothing/out"):
         write(Path("/proc/nothing/out"), {"a.yaml": "x"}, mark="x", owned="*.yaml", may_remove=True)
     assert list(tmp_path.iterdir()) == []
+    too_long = tmp_path / ("x" * 300)
+    with pytest.raises(UsageError, match=f"cannot write .*: File name too long; nothing in {too_long} was changed"):
+        write(too_long, {"a.yaml": "x"}, mark="x", owned="*.yaml", may_remove=True)
 
 
 def test_new_folder_has_ordinary_permissions(tmp_path: Path) -> None:

@@ -42,8 +42,12 @@ def write(folder: Path, files: Mapping[str, str], *, mark: str, owned: str, may_
         UsageError: something foreign is in the way, or the files cannot be written; the message says what
             was changed.
     """
-    _refuse_foreign(folder, files, mark)
-    ours = set(_marked(folder, owned, mark))
+    try:
+        _refuse_foreign(folder, files, mark)
+        ours = set(_marked(folder, owned, mark))
+        present = folder.exists()
+    except OSError as error:
+        raise _failed(error, f"nothing in {folder} was changed") from error
     removed = sorted(ours - files.keys())
     if removed and not may_remove:
         raise UsageError(
@@ -52,7 +56,6 @@ def write(folder: Path, files: Mapping[str, str], *, mark: str, owned: str, may_
             else f"{folder} also has manifests of what is not selected ({removed[0]})",
             hint="render everything, or write the selection to another folder",
         )
-    present = folder.exists()
     near = folder if present else folder.absolute().parent
     try:
         near.mkdir(parents=True, exist_ok=True)
@@ -101,11 +104,8 @@ def _parts(folder: Path, path: Path) -> list[Path]:
 def _is_marked(path: Path, mark: str) -> bool:
     if not path.is_file():
         return False
-    try:
-        with path.open("rb") as stream:
-            return stream.read(len(mark.encode())) == mark.encode()
-    except OSError as error:
-        raise _failed(error, "nothing was changed") from error
+    with path.open("rb") as stream:
+        return stream.read(len(mark.encode())) == mark.encode()
 
 
 def _marked(folder: Path, owned: str, mark: str) -> Iterator[str]:

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 from wtsctl.errors import CatalogError, Problem
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from wtsctl.catalog.load import LoadedCatalog
     from wtsctl.report.terminal import Terminal
 
-_FILE_CODE = "catalog.file"
 _STDIN = "<stdin>"
+# What a catalog can have at most, each character in four bytes. A device or a pipe may have no end.
+_MAX_BYTES = 32_000_000
 
 
 def terminal(*, no_color: bool = False, quiet: bool = False, verbose: int = 0) -> Terminal:
@@ -32,7 +34,9 @@ def read_catalog(file: Path, profile: str | None) -> LoadedCatalog:
     """
     from wtsctl.catalog.load import load
 
-    name, content = (_STDIN, sys.stdin.buffer.read()) if str(file) == "-" else (str(file), _content(file))
+    name, content = (_STDIN, sys.stdin.buffer.read(_MAX_BYTES + 1)) if str(file) == "-" else (str(file), _content(file))
+    if len(content) > _MAX_BYTES:
+        raise _unreadable(f"larger than {_MAX_BYTES:,} bytes, which no catalog is", name, "is this the right file?")
     try:
         text = content.decode()
     except UnicodeDecodeError as error:
@@ -44,7 +48,8 @@ def read_catalog(file: Path, profile: str | None) -> LoadedCatalog:
 
 def _content(file: Path) -> bytes:
     try:
-        return file.read_bytes()
+        with file.open("rb") as stream:
+            return stream.read(_MAX_BYTES + 1)
     except FileNotFoundError as error:
         hint = "name the catalog with --file, or run where models.yaml lies"
         raise _unreadable("no such file", str(file), hint) from error
@@ -59,7 +64,9 @@ def _content(file: Path) -> bytes:
 
 
 def _unreadable(message: str, where: str, hint: str = "") -> CatalogError:
-    return CatalogError.of([Problem(_FILE_CODE, message, where, hint)])
+    from wtsctl.catalog.fault import Code
+
+    return CatalogError.of([Problem(Code.FILE, message, where, hint)])
 
 
 # Files of an overlay that are meant as templates, well spelled or not; a README beside them is nobody's business.
@@ -70,7 +77,7 @@ def read_templates(overlay: Path | None) -> dict[str, str]:
     """The built-in templates by name (`vllm/deployment.yaml.j2`), with those of `--templates` laid over them.
 
     Raises:
-        UsageError: `overlay` is no folder.
+        UsageError: `overlay` is no folder, or one that cannot be listed.
         TemplateError: a file of it cannot be read, or replaces no built-in template.
     """
     from importlib.resources import files
@@ -87,12 +94,14 @@ def read_templates(overlay: Path | None) -> dict[str, str]:
     }
     if overlay is None:
         return builtin
-    if not overlay.is_dir():
-        raise UsageError(f"--templates: {overlay} is no folder")
+    try:
+        paths = [path for path in _files(overlay) if path.suffix in _TEMPLATE_SUFFIXES]
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise UsageError(f"--templates: {overlay} is no folder") from error
+    except OSError as error:
+        raise UsageError(f"--templates: {error.filename}: {error.strerror}") from error
     own: dict[str, str] = {}
-    for path in sorted(overlay.rglob("*")):
-        if path.suffix not in _TEMPLATE_SUFFIXES or path.is_dir():
-            continue
+    for path in paths:
         try:
             text = path.read_bytes().decode()
         except OSError as error:
@@ -101,6 +110,29 @@ def read_templates(overlay: Path | None) -> dict[str, str]:
             raise TemplateError("not UTF-8", where=str(path), hint="save the file as UTF-8") from error
         own[path.relative_to(overlay).as_posix()] = TemplateText(text, str(path))
     return lay_over(builtin, own)
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """Every file below a folder, links followed, each folder once.
+
+    Raises:
+        OSError: a folder that is not there or cannot be listed: what it holds must not be left out in silence.
+    """
+    import os
+    from pathlib import Path
+
+    def fail(error: OSError) -> None:
+        raise error
+
+    seen: set[str] = set()
+    for at, folders, names in os.walk(folder, onerror=fail, followlinks=True):
+        real = os.path.realpath(at)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders.sort()
+        yield from (Path(at) / name for name in sorted(names))
 
 
 def seconds(text: str, option: str) -> float:
