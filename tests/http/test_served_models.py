@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import socket
 import ssl
 import subprocess
@@ -14,8 +15,9 @@ import pytest
 
 from tests.llamacpp import on_this_python, serving
 from tests.rawserver import RESET, RawServer, answer
-from wtsctl.latency.failure import FailureKind
-from wtsctl.probe.models import ProbeFailure, ServedModels, served_models
+from wtsctl.latency.failure import FailureKind, ProbeFailure
+from wtsctl.probe.models import ServedModels, list_models, served_models
+from wtsctl.probe.session import Session
 from wtsctl.probe.target import Target, Timeouts, direct
 
 if TYPE_CHECKING:
@@ -101,12 +103,37 @@ def test_ids_are_safe_to_print() -> None:
     assert found.ids == ("a\\x1b[2Jb",)
 
 
-def test_nobody_listens() -> None:
+def test_nobody_listens(closed_port: int) -> None:
     """A port that nobody listens on: refused, with the address."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-    found = served_models(direct(f"http://127.0.0.1:{port}/v1", Timeouts()))
-    assert found == ProbeFailure(FailureKind.REFUSED, f"127.0.0.1:{port} refused the connection")
+    found = served_models(direct(f"http://127.0.0.1:{closed_port}/v1", Timeouts()))
+    assert found == ProbeFailure(FailureKind.REFUSED, f"127.0.0.1:{closed_port} refused the connection")
+
+
+def test_a_host_that_swallows_connections() -> None:
+    """No connection in time is no connection: the same kind, and the time that was waited."""
+    with ExitStack() as stack:
+        # Once its queue is full, Linux drops what else wants to connect.
+        full = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        port = full.getsockname()[1]
+        for _ in range(2):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(("127.0.0.1", port))
+        found = served_models(direct(f"http://127.0.0.1:{port}/v1", Timeouts(connect=0.3)))
+    assert found == ProbeFailure(FailureKind.REFUSED, f"no connection to 127.0.0.1:{port} within 0.3 s")
+
+
+def test_time_that_runs_out_before_the_connection_stands() -> None:
+    """A time limit that is over while connecting still ends the request: here before there is a socket to cut."""
+    drip: list[Step] = []
+    for byte in b"HTTP/1.1 200 OK\r\nX: " + b"a" * 500:
+        drip += [bytes([byte]), 0.02]
+    with RawServer([drip]) as server, Session(direct(server.url, Timeouts(total=5))) as session:
+        began = time.monotonic()
+        found = list_models(session, within=1e-6)
+        assert time.monotonic() - began < 3
+    assert isinstance(found, ProbeFailure)
+    assert found.kind is FailureKind.TIMEOUT
 
 
 def test_no_such_host() -> None:
@@ -148,13 +175,24 @@ def test_credentials_are_not_repeated() -> None:
     assert "t0ps3cret" not in repr(target)
 
 
+def test_half_a_credential_is_not_repeated_either() -> None:
+    """An error page that is cut in the middle of a long token does not show its first half."""
+    token = "".join(chr(97 + n % 26) for n in range(900))
+    with RawServer([[answer(f"bad token: {token}".encode(), "403 Forbidden", "text/plain")]]) as server:
+        found = served_models(Target(server.url, headers=lambda: {"Authorization": f"Bearer {token}"}))
+    assert found == ProbeFailure(FailureKind.STATUS, "HTTP 403: bad token: [hidden]...", 403)
+
+
 def test_a_password_in_the_url_is_not_shown() -> None:
-    """User name and password of a URL are sent, and left out of messages."""
-    with RawServer([[answer(b"no", "401 Unauthorized", "text/plain")]]) as server:
-        target = direct(server.url.replace("//", "//me:pa55@"), Timeouts())
-        served_models(target)
-        assert "authorization: basic " in server.requests[0][0].lower()
-        assert target.address == server.url
+    """User name and password of a URL are sent, decoded as curl does, and stand in no message."""
+    basic = base64.b64encode(b"me:pa/55").decode()
+    with RawServer([[answer(f"no {basic}".encode(), "401 Unauthorized", "text/plain")]]) as server:
+        target = direct(server.url.replace("//", "//me:pa%2F55@"), Timeouts())
+        found = served_models(target)
+        assert f"\r\nauthorization: basic {basic}\r\n".lower() in server.requests[0][0].lower() + "\r\n"
+        assert target.address == target.base_url == server.url
+    assert found == ProbeFailure(FailureKind.STATUS, "HTTP 401: no [hidden]", 401)
+    assert "pa" not in repr(target)
 
 
 @pytest.fixture(scope="module")
@@ -217,24 +255,47 @@ def test_a_hanging_server_behind_tls_is_cut_off(certificate: Path) -> None:
 
 
 def test_plain_http_to_a_tls_port(certificate: Path) -> None:
-    """`http://` where `https://` was meant is a failure, not a traceback."""
+    """`http://` where `https://` was meant ends in a connection that the server closes."""
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     tls.load_cert_chain(certificate)
     with RawServer([[LISTING]], tls) as server:
         found = served_models(direct(server.url.replace("https", "http"), Timeouts()))
     assert isinstance(found, ProbeFailure)
+    assert found.kind is FailureKind.DISCONNECTED
 
 
 def test_tls_to_a_plain_port() -> None:
     """`https://` where `http://` was meant says that there is no TLS."""
-    with RawServer([[answer(b"no", "400 Bad Request")]]) as server:
-        found = served_models(direct(server.url.replace("http", "https"), Timeouts(total=1)))
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
+
+        def plain() -> None:
+            client, _ = listener.accept()
+            with client:
+                client.recv(65536)
+                client.sendall(answer(b"no", "400 Bad Request"))
+
+        pool.submit(plain)
+        port = listener.getsockname()[1]
+        found = served_models(direct(f"https://127.0.0.1:{port}/v1", Timeouts()))
     assert isinstance(found, ProbeFailure)
-    assert found.kind in {FailureKind.TLS, FailureKind.TIMEOUT}
+    assert found.kind is FailureKind.TLS
+    assert found.message.startswith(f"no TLS connection to 127.0.0.1:{port}: ")
 
 
 @pytest.mark.parametrize(
-    "url", ["granite:8000/v1", "ftp://x/v1", "http://", "http://x:port/v1", "http://x/v1?key=1", "", "http://[x/v1"]
+    "url",
+    [
+        "granite:8000/v1",
+        "ftp://x/v1",
+        "http://",
+        "http://x:port/v1",
+        "http://x/v1?key=1",
+        "",
+        "http://[x/v1",
+        "http://x y/v1",
+        "http://x/v1\n",
+        "http://x\x1b/v1",
+    ],
 )
 def test_what_is_no_base_url(url: str) -> None:
     """Text that cannot be asked is refused before anything is sent."""
@@ -279,11 +340,3 @@ def test_a_proxy_that_is_down(closed_port: int) -> None:
     assert isinstance(found, ProbeFailure)
     assert found.kind is FailureKind.REFUSED
     assert found.message == f"the HTTP proxy 127.0.0.1:{closed_port} refused the connection"
-
-
-@pytest.fixture
-def closed_port() -> int:
-    """A port of loopback that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port: int = taken.getsockname()[1]
-    return port

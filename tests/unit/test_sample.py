@@ -18,15 +18,17 @@ MS = 1_000_000
 
 def read(*events: tuple[int, Any], body: bytes = b"") -> Sample:
     """The sample of events, each a delta, a whole document or raw data, and its milliseconds after the request."""
-    chunks = []
-    for ms, what in events:
-        if isinstance(what, dict):
-            what = what if "choices" in what else {"choices": [{"delta": what}]}
-        data = what if isinstance(what, str) else json.dumps(what)
-        chunks.append(Chunk(SENT + ms * MS, f"data: {data}\n\n".encode()))
+    chunks = [Chunk(SENT + ms * MS, f"data: {data(what)}\n\n".encode()) for ms, what in events]
     return read_chat(
         Exchange(SENT, SENT + 3 * MS, status=200, content_type="text/event-stream", chunks=(*chunks, Chunk(0, body)))
     )
+
+
+def data(what: Any) -> str:
+    """An event's data: raw text as it is, a delta as a completion chunk."""
+    if isinstance(what, str):
+        return what
+    return json.dumps(what if "choices" in what else {"choices": [{"delta": what}]})
 
 
 FINISH = {"choices": [{"delta": {}, "finish_reason": "stop"}]}

@@ -130,7 +130,8 @@ def ask(connection: Connection, endpoint: Endpoint, seconds: float) -> Answer:
     from wtsctl.commands.endpoints import through_proxy
     from wtsctl.errors import ClusterError
     from wtsctl.health.model import Answer
-    from wtsctl.probe.models import ProbeFailure, served_models
+    from wtsctl.latency.failure import ProbeFailure
+    from wtsctl.probe.models import served_models
     from wtsctl.probe.target import Timeouts
 
     try:

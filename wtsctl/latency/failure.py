@@ -41,9 +41,14 @@ class ProbeFailure:
     status: int | None = None
 
     @property
+    def no_connection(self) -> bool:
+        """Whether there is no connection to the server that was to be asked, or to the proxy before it."""
+        return self.kind in {FailureKind.DNS, FailureKind.REFUSED, FailureKind.TLS}
+
+    @property
     def unreachable(self) -> bool:
         """Whether there is no point in asking the same endpoint again at once."""
-        return self.kind in {FailureKind.DNS, FailureKind.REFUSED, FailureKind.TLS, FailureKind.GATEWAY}
+        return self.no_connection or self.kind is FailureKind.GATEWAY
 
     @property
     def costly(self) -> bool:
@@ -51,9 +56,14 @@ class ProbeFailure:
         return self.unreachable or self.kind is FailureKind.TIMEOUT
 
     @property
+    def unauthorized(self) -> bool:
+        """Whether the API server does not know our credentials."""
+        return self.kind is FailureKind.GATEWAY and self.status == 401  # noqa: PLR2004 - HTTP's own number
+
+    @property
     def refused_by_cluster(self) -> bool:
-        """Whether the API server itself said no to our credentials."""
-        return self.kind is FailureKind.GATEWAY and self.status in {401, 403}
+        """Whether the API server itself said no: it does not know us, or we may not do this."""
+        return self.unauthorized or (self.kind is FailureKind.GATEWAY and self.status == 403)  # noqa: PLR2004
 
     def as_dict(self) -> dict[str, str | int | None]:
         """The failure as it stands in JSON."""

@@ -44,7 +44,7 @@ def _named(error: Exception, target: Target) -> tuple[FailureKind, str]:
     connecting = f"{min(timeouts.connect, timeouts.total):g} s"
     # The first that fits: a subclass stands before its parent.
     table: tuple[tuple[type[Exception], FailureKind, str], ...] = (
-        (httpx.ConnectTimeout, FailureKind.TIMEOUT, f"no connection to {peer} within {connecting}"),
+        (httpx.ConnectTimeout, FailureKind.REFUSED, f"no connection to {peer} within {connecting}"),
         (httpx.TimeoutException, FailureKind.TIMEOUT, f"no answer within {timeouts.total:g} s"),
         (httpx.ConnectError, FailureKind.REFUSED, f"cannot connect to {peer}: {last}"),
         (httpx.ProxyError, FailureKind.REFUSED, f"{peer} did not lead to {where}: {last}"),

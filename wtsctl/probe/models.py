@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from wtsctl.latency.exchange import Exchange, Opening
     from wtsctl.probe.target import Target
 
-__all__ = ["ProbeFailure", "ServedModels", "list_models", "served_models"]
-
 _LIMIT = 1 << 20
 
 

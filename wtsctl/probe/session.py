@@ -75,7 +75,7 @@ class Session:
         for value in self._target.headers().values():
             # Of "Bearer TOKEN" the token, which may stand alone.
             token = value.rpartition(" ")[2]
-            message = message.replace(token, "[hidden]") if token else message
+            message = _without(token, message) if token else message
         return replace(failure, message=message)
 
     def _exchange(self, method: str, path: str, body: bytes | None, limit: int, seconds: float) -> Exchange:
@@ -129,6 +129,14 @@ class Session:
         return _exchange_of(wire, response, tuple(chunks), failure)
 
 
+def _without(secret: str, message: str) -> str:
+    message = message.replace(secret, "[hidden]")
+    # A message that was cut, which "..." marks, may end in the middle of it.
+    kept = message.removesuffix("...")
+    begun = next((n for n in range(len(secret) - 1, 3, -1) if kept.endswith(secret[:n])), 0)
+    return f"{kept[:-begun]}[hidden]..." if begun and kept != message else message
+
+
 def _exchange_of(
     wire: _Wire, response: httpx.Response | None, chunks: tuple[Chunk, ...], failure: ProbeFailure | None
 ) -> Exchange:
@@ -175,10 +183,16 @@ class _Wire:
             tcp = self.opening.tcp if self.opening and step == "start_tls.complete" else seconds
             self.opening = Opening(tcp=tcp, tls=seconds if step == "start_tls.complete" else None)
             self.socket = info["return_value"].get_extra_info("socket")
+            if self.expired:
+                # The time ran out before there was a socket to cut off, while the name was being resolved.
+                self._cut()
 
     def expire(self) -> None:
         """Cut the connection off: httpx bounds each read, and a server that drips bytes would never reach that."""
         self.expired = True
+        self._cut()
+
+    def _cut(self) -> None:
         if self.socket is not None:
             try:
                 # Not SSLSocket's own method, which drops the TLS state that the reading thread is using.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import ipaddress
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 from urllib.request import getproxies, proxy_bypass
 
 
@@ -62,22 +63,42 @@ def _system_roots() -> ssl.SSLContext:
 def direct(url: str, timeouts: Timeouts) -> Target:
     """A target at an address given by hand, with the system's root certificates and proxy variables.
 
+    A user name and password in `url` are sent as basic authorization, as curl does.
+
     Raises:
         ValueError: `url` is no http(s) URL with a host.
     """
+    import httpx
+
     parts = urlsplit(url)
+    if any(character.isspace() for character in url):
+        raise ValueError("expected a URL without spaces")
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ValueError("expected an http:// or https:// URL with a host")
     if parts.query or parts.fragment:
         raise ValueError("expected a base URL without ? and #")
-    _ = parts.port  # raises ValueError where the port is no number or out of range
+    # Apart from the URL, so that no message and no repr can show them.
+    bare = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])).rstrip("/")
+    try:
+        httpx.URL(bare)
+    except httpx.InvalidURL as error:
+        raise ValueError(f"expected a URL: {error}") from None
     return Target(
-        base_url=url.rstrip("/"),
+        base_url=bare,
+        headers=_basic(parts),
         ssl_context=_system_roots() if parts.scheme == "https" else None,
         via="url",
         timeouts=timeouts,
         http_proxy=_environment_proxy(parts.scheme, parts.hostname),
     )
+
+
+def _basic(parts: SplitResult) -> Callable[[], Mapping[str, str]]:
+    if "@" not in parts.netloc:
+        return _no_headers
+    pair = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
+    value = f"Basic {base64.b64encode(pair.encode()).decode()}"
+    return lambda: {"Authorization": value}
 
 
 def _environment_proxy(scheme: str, host: str) -> str | None:
