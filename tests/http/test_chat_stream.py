@@ -451,6 +451,16 @@ def test_the_same_behind_the_api_server(cause: str) -> None:
     assert second.failure.kind is FailureKind.GATEWAY
 
 
+def test_a_failure_that_took_time_is_not_sent_again() -> None:
+    """A server that takes a request and dies of it a second later has read it: its failure is not hidden."""
+    with RawServer([GOOD, [1.1], GOOD]) as server, Session(direct(server.url, Timeouts())) as session:
+        first, second = (ask(session, "m", PROMPT) for _ in range(2))
+        assert len(server.requests) == 2
+    assert first.failure is None
+    assert second.failure is not None
+    assert (second.failure.kind, second.resent) == (FailureKind.DISCONNECTED, False)
+
+
 def test_nothing_else_is_sent_again() -> None:
     """An error, a stream that breaks after its first event, and a new connection that breaks, are failures."""
     scripts: list[list[Step]] = [

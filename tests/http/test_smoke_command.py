@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import fcntl
+import itertools
 import json
 import os
 import pty
 import re
 import signal
-import socket
 import struct
 import subprocess
 import sys
 import termios
 import time
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -100,14 +99,6 @@ def data_of(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
     assert document["exitCode"] == done.returncode
     data: dict[str, Any] = document["data"]
     return data
-
-
-@pytest.fixture
-def closed_port() -> int:
-    """A port of loopback that nobody listens on."""
-    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
-        port: int = taken.getsockname()[1]
-    return port
 
 
 def test_all_is_well(tmp_path: Path) -> None:
@@ -230,6 +221,14 @@ def test_another_model_answers_there(tmp_path: Path) -> None:
     assert "a: the endpoint serves x, y, not a; its prompts were not asked" in done.stderr
 
 
+def test_an_endpoint_that_lists_hundreds(tmp_path: Path) -> None:
+    """Of a long list the message names ten and counts the rest."""
+    file = catalog(tmp_path, PROMPT)
+    with RawServer([listing(*(f"m{n}" for n in range(300)))]) as server:
+        done = run("-f", file, "--url", f"a={server.url}")
+    assert "a: the endpoint serves m0, m1, m2, m3, m4, m5, m6, m7, m8, m9 and 290 more, not a; its" in done.stderr
+
+
 def test_a_server_without_a_listing(tmp_path: Path) -> None:
     """A server that has no /models route is asked its prompts."""
     file = catalog(tmp_path, PROMPT)
@@ -275,6 +274,16 @@ def test_a_hanging_prompt_costs_one_timeout(tmp_path: Path) -> None:
     assert re.search(r"a +hello +url +0/1 ", done.stdout)
     assert re.search(r"a +again +url +5/5 .* PASS", done.stdout)
     assert "a hello: 1 of 1 requests got no complete answer: no answer within 0.5 s" in done.stderr
+
+
+def test_between_two_requests_lies_a_pause(tmp_path: Path) -> None:
+    """50 ms after each answer, also before the first request and between two prompts, a closing one is gone."""
+    file = catalog(tmp_path, TWO_PROMPTS)
+    with RawServer([listing("a"), stream()]) as server:
+        run("-f", file, "--url", f"a={server.url}", "--repeat", "2", "--warmup", "0")
+        gaps = [after[0] - before[-1] for before, after in itertools.pairwise(server.writes)]
+    assert len(gaps) == 4
+    assert min(gaps) >= 0.05e9
 
 
 def test_too_few_samples_decide_nothing(tmp_path: Path) -> None:

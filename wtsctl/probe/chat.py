@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,20 +18,23 @@ TEMPERATURE = 0
 # A token's event is 150 to 400 bytes; ten times that bounds an answer without cutting one.
 _BYTES_PER_TOKEN = 4096
 _LEAST_BYTES = 1 << 20
-# How Go's transport ends its message for it.
+# How Go's transport ends its message for a connection that was closed under it.
 _CLOSED = ("EOF", "connection reset by peer", "server closed idle connection")
+# Such a request ends within a round trip. One that ends later may have been read, and its failure is the server's.
+_AT_ONCE_SECONDS = 1.0
 
 
 def ask(session: Session, model: str, prompt: Prompt) -> Sample:
     """Send one prompt over `session` and read the answer to its end; a failure is in the sample.
 
-    A request that met a connection which was just being closed is sent again, once: nobody has read it, and the
-    next one would have found the connection gone. The sample says so, and its times are the second request's.
+    A request that met a connection which was just being closed is sent again, once: the next one would have found
+    the connection gone. The sample says so, and its times are the second request's.
     """
     limit = _LEAST_BYTES + _BYTES_PER_TOKEN * prompt.max_tokens
     request = chat_request(model, prompt)
+    began = time.monotonic()
     sample = read_chat(session.post("/chat/completions", request, limit=limit))
-    if _met_a_closing_connection(sample):
+    if _met_a_closing_connection(sample) and time.monotonic() - began < _AT_ONCE_SECONDS:
         sample = replace(read_chat(session.post("/chat/completions", request, limit=limit)), resent=True)
     return replace(sample, failure=session.redacted(sample.failure)) if sample.failure else sample
 
