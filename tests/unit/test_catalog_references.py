@@ -54,6 +54,20 @@ WRONG = {
             "  hint: give one of them another `path`"
         ),
     ),
+    "the folder of what models share": (
+        [("role: code", "role: code\n  path: shared")],
+        (
+            "models.yaml:12:9: models[0].path: the kustomize tree has a folder or file of its own called 'shared'\n"
+            "  hint: name another folder"
+        ),
+    ),
+    "the folder of a file": (
+        [("role: code", "role: code\n  path: llm/vllm.yaml")],
+        (
+            "models.yaml:12:9: models[0].path: the kustomize tree has a folder or file of its own called "
+            "'llm/vllm.yaml'\n  hint: name another folder"
+        ),
+    ),
     "an agent twice": (
         [("  tasks: {conversation: llama-3b}\n", "  tasks: {conversation: llama-3b}\n" + SECOND_AGENT)],
         (
@@ -245,7 +259,15 @@ def test_each_reference_is_checked(changes: list[tuple[str, str]], expected: str
 def test_references_may_use_aliases() -> None:
     """An alias is as good as the name, wherever a model is named."""
     text = changed(("models: [llama-3b]", "models: [llama-3b, granite]"), ("fallback: granite-8b", "fallback: granite"))
-    assert loaded(text).catalog.model_named("granite") == loaded(text).catalog.models[0]
+    assert loaded(text).catalog.agents[0].fallback == "granite"
+
+
+def test_without_models_only_that_is_said() -> None:
+    """When `models` is no list, each name that could refer to one is not reported as well."""
+    text = SMALL[: SMALL.index("models:")] + "models: none\n" + STACK
+    assert complaint(text) == (
+        "models.yaml:6:9: models: expected a list, got 'none'\n  hint: start each entry on a line of its own with '- '"
+    )
 
 
 def test_a_model_with_a_mistake_is_still_a_model() -> None:

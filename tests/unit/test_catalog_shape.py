@@ -125,6 +125,28 @@ WRONG = {
             "not a regular expression: missing ), unterminated subpattern at position 0"
         ),
     ),
+    "regular expression that repeats too often": (
+        ("icontains: hello", "regex: 'a{99999999999}'"),
+        (
+            "models.yaml:15:56: models[0].smoke[0].assert[0].regex: "
+            "not a regular expression: the repetition number is too large"
+        ),
+    ),
+    "regular expression without end": (
+        ("icontains: hello", f"regex: '{'(' * 5000}'"),
+        ("models.yaml:15:56: models[0].smoke[0].assert[0].regex: not a regular expression: nested too deep"),
+    ),
+    "regular expression that will mean something else": (
+        ("icontains: hello", "regex: '[[a]'"),
+        (
+            "models.yaml:15:56: models[0].smoke[0].assert[0].regex: "
+            "not a regular expression: possible nested set at position 1"
+        ),
+    ),
+    "length that no server takes": (
+        ("maxModelLen: 8192", "maxModelLen: 99999999999"),
+        "models.yaml:12:16: models[0].maxModelLen: expected at most 2147483647, got 99999999999",
+    ),
     "true or false": (
         ("rag: true", "rag: yes"),
         "models.yaml:43:8: agents[0].rag: expected true or false, got 'yes'",

@@ -49,7 +49,17 @@ BROKEN = {
     ),
     "not printable": (
         "a: 1\nb: \x00",
-        "models.yaml:2:4: character U+0000 is not allowed in YAML\n  hint: is this a text file?",
+        (
+            "models.yaml:2:4: character U+0000 is not allowed\n"
+            '  hint: is this a text file? In double quotes, "\\u0000" stands for this character'
+        ),
+    ),
+    "line break of YAML 1.1": (
+        "# a\u2028b\na: 1\n",
+        (
+            "models.yaml:1:4: character U+2028 is not allowed\n"
+            '  hint: is this a text file? In double quotes, "\\u2028" stands for this character'
+        ),
     ),
     "unknown alias": ("a: *x\n", "models.yaml:1:4: the alias *x refers to no anchor &x before it"),
     "alias in itself": ("a: &x [*x]\n", "models.yaml:1:8: the alias *x stands inside its own anchor &x"),
@@ -153,7 +163,7 @@ def test_nothing_but_a_catalog_error(text: str) -> None:
     for problem in caught.value.problems:
         name, *position = problem.where.split(":")
         assert name == "f"
-        if position and not set("\x85\u2028\r") & set(text):
+        if position and "\r" not in text:
             line, column = map(int, position)
             assert 1 <= line <= len(lines)
             assert 1 <= column <= len(lines[line - 1]) + 1

@@ -7,6 +7,7 @@ is written for the person who edits models.yaml. References between entries are 
 from __future__ import annotations
 
 import re
+import warnings
 from enum import StrEnum
 from functools import cache
 from typing import Annotated, Any, Literal, Self
@@ -204,9 +205,14 @@ class LlamaStackService(Entry):
 
 def _regex(pattern: str) -> str:
     try:
-        re.compile(pattern)
-    except re.error as error:
-        raise ValueError(f"not a regular expression: {error}") from error
+        with warnings.catch_warnings():
+            # What Python will read otherwise one day, such as `[[a]`.
+            warnings.simplefilter("error")
+            re.compile(pattern)
+    except RecursionError as error:
+        raise ValueError("not a regular expression: nested too deep") from error
+    except (re.error, OverflowError, FutureWarning) as error:
+        raise ValueError(f"not a regular expression: {str(error)[:1].lower()}{str(error)[1:]}") from error
     return pattern
 
 
@@ -282,7 +288,7 @@ class Model(Entry):
         None, ge=0, le=64, description="GPUs of one pod; unset: `parallel.tensor`, and 0 for llamacpp"
     )
     parallel: Parallel = Field(default_factory=Parallel, description="how one pod uses its GPUs")
-    max_model_len: int = Field(ge=1, description="longest context in tokens, prompt and answer together")
+    max_model_len: int = Field(ge=1, le=2**31 - 1, description="longest context in tokens, prompt and answer together")
     args: tuple[str, ...] = Field((), strict=False, description="further arguments for the server, after our own")
     threads: int | None = Field(
         None, ge=1, le=1024, description="llamacpp: CPU threads for generation; unset: its own choice"
@@ -356,7 +362,3 @@ class Catalog(Entry):
     models: tuple[Model, ...] = Field(strict=False, min_length=1, description="the served models")
     llama_stack: LlamaStack | None = Field(None, description="the Llama Stack server")
     agents: tuple[Agent, ...] = Field((), strict=False, description="the agents behind it")
-
-    def model_named(self, name: str) -> Model | None:
-        """The model that answers to `name`, be it its name or an alias."""
-        return next((model for model in self.models if name == model.name or name in model.aliases), None)

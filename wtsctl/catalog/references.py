@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from wtsctl.catalog.fault import Code, Fault, Path, missing_name
 from wtsctl.catalog.model import Agent, Defaults, LlamaStack, Model, Role, Runtime
-from wtsctl.catalog.workload import dns_label, workload
+from wtsctl.catalog.workload import SHARED_PATH, dns_label, workload
 
 _MAX_LABEL = 63
 
@@ -163,6 +163,9 @@ def _objects(parts: Parts, defaults: Defaults) -> Iterator[Fault]:
         elif folder and (other := folders.setdefault(folder, owner)) != owner:
             text = f"its folder {folder} is already that of {other}"
             yield Fault(Code.DUPLICATE, path, text, "give one of them another `path`")
+        elif folder == SHARED_PATH or any(part.endswith(".yaml") for part in folder.split("/")):
+            text = f"the kustomize tree has a folder or file of its own called '{folder}'"
+            yield Fault(Code.VALUE, (*path, "path"), text, "name another folder")
 
 
 _Made = tuple[str, Path, str, tuple[tuple[str, str], ...], str]
@@ -187,7 +190,8 @@ def _made(parts: Parts, defaults: Defaults) -> Iterator[_Made]:
 
 
 def _named(parts: Parts, path: Path, name: str) -> Iterator[Fault]:
-    if name not in parts.names:
+    # Without any model, that is what is wrong, and `models` says so.
+    if parts.names and name not in parts.names:
         hint = missing_name(name, parts.names, "models")
         yield Fault(Code.REFERENCE, path, f"no model is named '{name}'", hint)
 

@@ -31,8 +31,9 @@ _PARSERS: dict[str, type[Any]] = {"pure": yaml.SafeLoader}
 if yaml.__with_libyaml__:
     _PARSERS["libyaml"] = yaml.CSafeLoader
 
-# What YAML calls printable: https://yaml.org/spec/1.2.2/#51-character-set
-_NOT_PRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+# All but what YAML calls printable, https://yaml.org/spec/1.2.2/#51-character-set, and the three characters that are
+# line breaks for YAML 1.1, which PyYAML reads, but not for 1.2 or an editor's line numbers.
+_NOT_ALLOWED = re.compile("[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _WORDS: dict[str, bool | None] = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL")),
     **dict.fromkeys(("true", "True", "TRUE"), True),
@@ -72,11 +73,12 @@ def parse(text: str, *, filename: str, parser: str = "") -> tuple[Node | None, l
     if len(text) > MAX_CHARACTERS:
         raise _stop(f"{filename}:1:1", f"longer than {MAX_CHARACTERS:,} characters, which no catalog is")
     text = text.removeprefix("\ufeff")
-    bad = _NOT_PRINTABLE.search(text)
+    bad = _NOT_ALLOWED.search(text)
     if bad:
         line, column = text.count("\n", 0, bad.start()) + 1, bad.start() - text.rfind("\n", 0, bad.start())
-        message = f"character U+{ord(bad.group()):04X} is not allowed in YAML"
-        raise _stop(f"{filename}:{line}:{column}", message, "is this a text file?")
+        code = f"{ord(bad.group()):04X}"
+        hint = f'is this a text file? In double quotes, "\\u{code}" stands for this character'
+        raise _stop(f"{filename}:{line}:{column}", f"character U+{code} is not allowed", hint)
     loader = _PARSERS[parser or ("libyaml" if "libyaml" in _PARSERS else "pure")]
     composer = _Composer(filename)
     try:

@@ -9,6 +9,8 @@ from wtsctl.catalog.model import Catalog, Defaults, Model, Runtime, Service
 from wtsctl.catalog.quantity import parse_duration
 
 KSERVE_PREDICTOR_PORT = 80
+# The folder of the kustomize tree with what several models use.
+SHARED_PATH = "shared"
 
 
 @dataclass(frozen=True, slots=True)

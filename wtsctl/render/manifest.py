@@ -8,7 +8,7 @@ from enum import IntEnum
 from typing import Any
 
 from wtsctl.catalog.model import Catalog, LlamaStack, Runtime
-from wtsctl.catalog.workload import Workload, workloads
+from wtsctl.catalog.workload import SHARED_PATH, Workload, workloads
 from wtsctl.errors import TemplateError
 from wtsctl.render import context
 from wtsctl.render.templates import Engine, origin
@@ -82,7 +82,6 @@ _LLAMA_STACK_TEMPLATES: dict[str, Stage] = {
     "llama-stack/service.yaml.j2": Stage.LLAMA_STACK,
     "llama-stack/deployment.yaml.j2": Stage.LLAMA_STACK,
 }
-SHARED_PATH = "shared"
 
 
 @dataclass(frozen=True, slots=True)

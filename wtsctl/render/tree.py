@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from wtsctl.render.manifest import SHARED_PATH, Manifest
+from wtsctl.catalog.workload import SHARED_PATH
+from wtsctl.render.manifest import Manifest
 from wtsctl.render.yamltext import dump
 
 ROOT = "kubernetes"
