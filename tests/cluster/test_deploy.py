@@ -84,13 +84,14 @@ def test_the_dry_run_is_checked_by_the_server(catalog: MakeCatalog, client: Clie
             "template": {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "c", "image": "x"}]}},
         },
     }
-    client.exchange("POST", DEPLOYMENT.path(space), body=there)
-    done = catalog("only").json("deploy", "--dry-run")
+    client.exchange("POST", DEPLOYMENT.path(space), query={"fieldManager": "someone-else"}, body=there)
+    done = catalog("only").json("deploy", "--dry-run", "--force-conflicts")
     assert done.code == 4
     assert done.outcomes[f"{space}/Deployment/only"] == "failed"
     problem = next(one for one in done.errors if one["where"] == f"{space}/Deployment/only")
     assert "spec.selector" in problem["message"]
     assert "immutable" in problem["message"]
+    assert objects.get(client, DEPLOYMENT, space, "only")["spec"]["selector"] == {"matchLabels": labels}
 
 
 def test_a_conflict_names_field_and_owner(catalog: MakeCatalog, client: Client, space: str) -> None:
