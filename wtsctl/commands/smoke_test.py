@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from wtsctl.catalog.load import LoadedCatalog
     from wtsctl.catalog.workload import Workload
     from wtsctl.cluster.config import Connection
-    from wtsctl.errors import Problem
+    from wtsctl.errors import ClusterError, Problem
     from wtsctl.latency.outcome import ModelOutcome
     from wtsctl.probe.target import Target, Timeouts
     from wtsctl.report.result import Result
@@ -109,9 +109,8 @@ def _listed(chosen: Sequence[Workload]) -> Result:
 
 
 def _asked(loaded: LoadedCatalog, chosen: Sequence[Workload], settings: _Settings, screen: Terminal) -> Result:
-    from wtsctl.errors import ExitCode, Problem, SelectionError
+    from wtsctl.errors import ClusterError, ExitCode, Problem, SelectionError
     from wtsctl.latency.outcome import exit_code
-    from wtsctl.probe.smoke import Repeats, smoke
     from wtsctl.report.result import Result
     from wtsctl.report.smoke import show_smoke
     from wtsctl.report.smoke_data import smoke_data
@@ -119,27 +118,79 @@ def _asked(loaded: LoadedCatalog, chosen: Sequence[Workload], settings: _Setting
     if not any(workload.spec.smoke for workload in chosen):
         hint = "add `smoke:` to a model in the catalog; docs/reference/models-yaml.md shows how"
         raise SelectionError("none of the selected models has a smoke prompt", hint=hint)
-    targets = _targets(chosen, settings)
-    repeats = Repeats(settings.warm_up, settings.repeat)
     outcomes: list[ModelOutcome] = []
     problems: list[Problem] = []
-    interrupted = False
+    stopped: ExitCode | None = None
     try:
-        with screen.drawing() as live:
-            for workload in chosen:
-                progress = _progress(workload.name, settings, screen, live)
-                outcomes.append(smoke(workload.spec, targets[workload.name], repeats, progress))
-                problems += _problems(loaded, workload, outcomes[-1])
+        for workload, outcome in _outcomes(chosen, settings, screen):
+            outcomes.append(outcome)
+            problems += _problems(loaded, workload, outcome)
     except KeyboardInterrupt:
-        interrupted = True
-        done = f"interrupted after {len(outcomes)} of {len(chosen)} models; the others are not in the result"
-        problems.append(Problem("interrupted", done))
+        stopped = ExitCode.INTERRUPTED
+        problems.append(Problem("interrupted", f"interrupted after {_done(outcomes, chosen)}"))
+    except ClusterError as error:
+        if not outcomes:
+            raise
+        stopped = error.exit_code
+        problems += [*error.problems, Problem(error.code, f"stopped after {_done(outcomes, chosen)}")]
     return Result(
         data=smoke_data(outcomes, _shown(settings), samples=settings.samples),
         show=lambda terminal: show_smoke(terminal, outcomes, settings.repeat, settings.warm_up),
-        exit_code=ExitCode.INTERRUPTED if interrupted else exit_code(outcomes),
+        exit_code=exit_code(outcomes) if stopped is None else stopped,
         problems=tuple(problems),
     )
+
+
+def _outcomes(
+    chosen: Sequence[Workload], settings: _Settings, screen: Terminal
+) -> Iterator[tuple[Workload, ModelOutcome]]:
+    """Ask one model after another.
+
+    Raises:
+        KeyboardInterrupt: after the outcome of the model that it hit, if that had finished a prompt.
+        ClusterError: the API server cannot be spoken to; after the outcome of a model that had been asked by then.
+    """
+    from wtsctl.probe.smoke import Repeats, smoke
+
+    targets = _targets(chosen, settings)
+    repeats = Repeats(settings.warm_up, settings.repeat)
+    with screen.drawing() as live:
+        for workload in chosen:
+            progress = _progress(workload.name, settings, screen, live)
+            outcome = smoke(workload.spec, targets[workload.name], repeats, progress)
+            lost = _lost_cluster(outcome)
+            if outcome.asked or not (outcome.interrupted or lost):
+                yield workload, outcome
+            if outcome.interrupted:
+                raise KeyboardInterrupt
+            if lost:
+                raise lost
+
+
+def _lost_cluster(outcome: ModelOutcome) -> ClusterError | None:
+    """The error of an API server that cannot be spoken to, which is on the way to the other models as well."""
+    from wtsctl.errors import ClusterUnauthorized, ClusterUnreachable
+
+    failure = outcome.failure
+    if failure is None or outcome.via != "proxy":
+        return None
+    if failure.unauthorized:
+        hint = "log in again or get a new kubeconfig; tokens and client certificates expire"
+        return ClusterUnauthorized(failure.message, hint=hint)
+    if failure.no_connection:
+        hint = "check the kubeconfig, and whether the cluster runs; for the sandbox: `wtsctl sandbox status`"
+        return ClusterUnreachable(f"no way to the API server: {failure.message}", hint=hint)
+    return None
+
+
+def _done(outcomes: Sequence[ModelOutcome], chosen: Sequence[Workload]) -> str:
+    """`1 of 3 models and 1 of 2 prompts of NAME; the others are not in the result`."""
+    half = next((outcome for outcome in outcomes if outcome.interrupted), None)
+    text = f"{len(outcomes) - (half is not None)} of {len(chosen)} models"
+    if half is not None:
+        prompts = next(len(workload.spec.smoke) for workload in chosen if workload.name == half.name)
+        text += f" and {len(half.prompts)} of {prompts} prompts of {half.name}"
+    return f"{text}; the others are not in the result"
 
 
 def _targets(chosen: Sequence[Workload], settings: _Settings) -> dict[str, Target]:

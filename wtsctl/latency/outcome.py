@@ -62,6 +62,7 @@ class ModelOutcome:
         opening: what the connection cost.
         served: the ids that the endpoint lists.
         failure: why its prompts were not asked, or not all of them.
+        interrupted: whether Ctrl-C ended it; `prompts` are then those that were done.
     """
 
     name: str
@@ -71,13 +72,21 @@ class ModelOutcome:
     opening: Opening | None = None
     served: tuple[str, ...] = ()
     failure: ProbeFailure | None = None
+    interrupted: bool = False
+
+    @property
+    def asked(self) -> bool:
+        """Whether some prompt was asked at least once."""
+        return any(prompt.samples for prompt in self.prompts)
 
     @property
     def verdict(self) -> Verdict:
-        """SKIP without prompts, otherwise the worst of them."""
+        """SKIP without prompts, otherwise the worst of them; some of them alone cannot pass."""
         if self.failure is not None:
             return Verdict.FAIL
         verdicts = {prompt.verdict for prompt in self.prompts}
+        if self.interrupted:
+            verdicts.add(Verdict.INCONCLUSIVE)
         order = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.PASS)
         return next((one for one in order if one in verdicts), Verdict.SKIP)
 

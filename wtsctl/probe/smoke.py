@@ -40,7 +40,8 @@ def smoke(model: Model, target: Target, repeats: Repeats, progress: Callable[[st
     """Ask `model` its prompts over one connection and judge the answers.
 
     An endpoint that cannot be asked at all costs one request. Otherwise every prompt is asked, whatever became
-    of the ones before it; a prompt whose warm-up fails, or that runs into the timeout, is not asked again.
+    of the ones before it; a prompt whose warm-up fails, or that runs into the timeout, is not asked again. Ctrl-C
+    ends it with the prompts that were done.
 
     Args:
         model: whose prompts, budgets and name.
@@ -50,16 +51,22 @@ def smoke(model: Model, target: Target, repeats: Repeats, progress: Callable[[st
     """
     if not model.smoke:
         return ModelOutcome(model.name, target.via, target.address)
-    with Session(target) as session:
-        listed = list_models(session, within=_LISTING_SECONDS)
-        failure = _blocking(model, listed)
-        outcomes: list[PromptOutcome] = []
-        for prompt in model.smoke:
-            warm_ups, samples = ([], []) if failure else _asked(session, model, prompt, repeats, progress)
-            if samples and samples[-1].failure and samples[-1].failure.unreachable:
-                failure = samples[-1].failure
-            outcomes.append(prompt_outcome(prompt, model.budgets, repeats.measured, warm_ups, samples))
-    known = listed if isinstance(listed, ServedModels) else None
+    outcomes: list[PromptOutcome] = []
+    failure: ProbeFailure | None = None
+    known: ServedModels | None = None
+    interrupted = False
+    try:
+        with Session(target) as session:
+            listed = list_models(session, within=_LISTING_SECONDS)
+            known = listed if isinstance(listed, ServedModels) else None
+            failure = _blocking(model, listed)
+            for prompt in model.smoke:
+                warm_ups, samples = ([], []) if failure else _asked(session, model, prompt, repeats, progress)
+                if samples and samples[-1].failure and samples[-1].failure.unreachable:
+                    failure = samples[-1].failure
+                outcomes.append(prompt_outcome(prompt, model.budgets, repeats.measured, warm_ups, samples))
+    except KeyboardInterrupt:
+        interrupted = True
     return ModelOutcome(
         name=model.name,
         via=target.via,
@@ -68,6 +75,7 @@ def smoke(model: Model, target: Target, repeats: Repeats, progress: Callable[[st
         opening=known.opening if known else None,
         served=known.ids if known else (),
         failure=failure,
+        interrupted=interrupted,
     )
 
 

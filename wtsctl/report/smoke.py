@@ -140,8 +140,8 @@ def _budget(budget: BudgetResult) -> str:
     if budget.headroom is None:
         return f"{_limit(budget)}: {'missed' if budget.verdict is Verdict.FAIL else 'open'}"
     # Rounded down, so that what is left is never overstated.
-    left = f"{math.floor(budget.headroom * 100)} % left"
-    stands = left if budget.headroom >= 0 else f"{1 - budget.headroom:.3g} times that"
+    percent = math.floor(budget.headroom * 100)
+    stands = f"{percent} % left" if budget.headroom >= 0 else f"{-percent} % over"
     return f"{_limit(budget)}: {stands}{', open' * (budget.verdict is Verdict.INCONCLUSIVE)}"
 
 

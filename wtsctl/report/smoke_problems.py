@@ -31,8 +31,8 @@ def smoke_problems(model: ModelOutcome, endpoint: str, where: Callable[..., str]
         where: `FILE:LINE:COLUMN` of a part of the model in the catalog, by its keys and indices.
     """
     if model.failure is not None:
-        asked = any(prompt.samples for prompt in model.prompts)
-        rest = "; its other prompts were not asked" if asked else "; its prompts were not asked"
+        others = "other " * model.asked
+        rest = "" if all(prompt.samples for prompt in model.prompts) else f"; its {others}prompts were not asked"
         yield _unanswered(model.failure, f"{model.name}: {model.failure.message}{rest}", endpoint)
     for at, prompt in enumerate(model.prompts):
         name = f"{model.name} {prompt.name}"
