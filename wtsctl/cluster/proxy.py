@@ -16,26 +16,19 @@ if TYPE_CHECKING:
 class ServiceProxy:
     """One Service port behind the API server's proxy.
 
-    Made by `service_proxy(connection, namespace, service, port)`, where `connection` is
-    `wtsctl.cluster.config.connect(kubeconfig, context)`. For httpx:
-
-        client = httpx.Client(base_url=proxy.base_url, verify=proxy.tls or True, proxy=proxy.http_proxy,
-                              trust_env=False, headers=proxy.headers())
-        client.get("/v1/models", extensions=proxy.extensions)
-
     Attributes:
         base_url: `https://HOST/api/v1/namespaces/NS/services/NAME:PORT/proxy`, without a slash at its end.
         headers: the `Authorization` header as of now, empty with a client certificate; call it for each
             request, since a token from an exec plugin or a ServiceAccount is renewed when it nears its end.
         tls: verifies the API server and carries the client certificate; None for plain http.
-        extensions: httpx request extensions, `sni_hostname` where the kubeconfig has `tls-server-name`.
+        server_name: the name that the certificate is checked for, where the kubeconfig has `tls-server-name`.
         http_proxy: URL of the proxy between here and the API server, if any.
     """
 
     base_url: str
     headers: Callable[[], Mapping[str, str]]
     tls: ssl.SSLContext | None
-    extensions: Mapping[str, str]
+    server_name: str | None
     http_proxy: str | None
 
 
@@ -51,6 +44,6 @@ def service_proxy(connection: Connection, namespace: str, service: str, port: in
         base_url=f"{connection.host}/api/v1/namespaces/{namespace}/services/{service}:{port}/proxy",
         headers=connection.authorization,
         tls=connection.tls,
-        extensions={"sni_hostname": connection.sni_hostname} if connection.sni_hostname else {},
+        server_name=connection.sni_hostname,
         http_proxy=through or None,
     )

@@ -22,6 +22,6 @@ def through_proxy(connection: Connection, endpoint: Endpoint, timeouts: Timeouts
         ssl_context=way.tls,
         via="proxy",
         timeouts=timeouts,
-        server_name=way.extensions.get("sni_hostname"),
+        server_name=way.server_name,
         http_proxy=way.http_proxy,
     )
