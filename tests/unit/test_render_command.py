@@ -15,10 +15,12 @@ import yaml
 from typer.testing import CliRunner, Result
 
 from tests.catalogs import SMALL, STACK, changed
+from tests.sandboxes import CONTROL_PLANE, REQUIRED
 from wtsctl.cli import app
 from wtsctl.commands.folder import write
 from wtsctl.errors import UsageError
 from wtsctl.render.tree import TREE_MARK
+from wtsctl.sandbox.layout import Layout
 
 ROOT = Path(__file__).resolve().parents[2]
 MODELS = ["-f", str(ROOT / "models.yaml")]
@@ -51,9 +53,13 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="module")
-def kubectl() -> str:
+def kubectl(request: pytest.FixtureRequest) -> str:
     """Kubectl's path; it builds kustomize trees without a cluster."""
     found = shutil.which("kubectl")
+    if found is None and REQUIRED:
+        # A bare machine has the one that the tests on a real cluster compile.
+        request.getfixturevalue("control_plane")
+        return str(Layout.of(CONTROL_PLANE).state / "bin" / "kubectl")
     if found is None:
         pytest.skip("kubectl is not on PATH")
     return found
