@@ -68,6 +68,20 @@ WRONG = {
             "'llm/vllm.yaml'\n  hint: name another folder"
         ),
     ),
+    "a key that KServe does not read": (
+        [("models:\n", "secrets: {huggingface: {name: hf, key: token}}\nmodels:\n")],
+        (
+            "models.yaml:6:40: secrets.huggingface.key: expected HF_TOKEN, the only key that KServe reads for "
+            "models[1] (llama-3b), got 'token'\n  hint: rename the key in the Secret, and here"
+        ),
+    ),
+    "a vector store beside the volume": (
+        [("{type: milvus}", "{type: milvus, path: /data/milvus.db}")],
+        (
+            "models.yaml:35:37: llamaStack.vectorStore.path: expected a path under /.llama/, where the volume is, "
+            "got '/data/milvus.db'\n  hint: elsewhere it is lost with the pod"
+        ),
+    ),
     "an agent twice": (
         [("  tasks: {conversation: llama-3b}\n", "  tasks: {conversation: llama-3b}\n" + SECOND_AGENT)],
         (

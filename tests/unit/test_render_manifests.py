@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TEMPLATES = read_templates(None)
 GRANITE = "llm/Deployment/granite-8b"
 CACHE = "cache: {claim: weights, size: 10Gi}\n"
-TOKEN = "secrets: {huggingface: {name: hf, key: token}}\n"
+TOKEN = "secrets: {huggingface: {name: hf, key: HF_TOKEN}}\n"
 
 
 def rendered(text: str = SMALL + STACK, *, selected: set[str] | None = None) -> dict[str, Manifest]:

@@ -31,7 +31,7 @@ class Code(StrEnum):
 
 
 MEANING: dict[Code, str] = {
-    Code.FILE: "The file cannot be read: it is missing, a folder, empty, not UTF-8, or may not be opened.",
+    Code.FILE: "The file cannot be read: it is missing, a folder, empty, too large, not UTF-8, or not to be opened.",
     Code.YAML: "The text is not YAML, or uses a part of YAML that a catalog must not: custom tags, aliases that "
     "contain themselves or expand without bound, several documents.",
     Code.TYPE: "A value is of another kind than its key takes, such as text where an integer belongs.",

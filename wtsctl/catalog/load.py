@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from wtsctl.catalog import profile as profiles
 from wtsctl.catalog import references, shape
 from wtsctl.catalog.fault import Code, Fault, Path, format_path
-from wtsctl.catalog.model import Agent, Catalog, Defaults, Entry, LlamaStack, Model
+from wtsctl.catalog.model import Agent, Catalog, Defaults, Entry, LlamaStack, Model, Secrets
 from wtsctl.catalog.source import MAX_VALUES, parse
 from wtsctl.catalog.tree import Mapping, Node, Position, Scalar, locate, plain
 from wtsctl.catalog.workload import Workload, workloads
@@ -132,6 +132,7 @@ def _subject(root: Node, path: Path) -> str:
 def _parts(catalog: Catalog) -> references.Parts:
     return references.Parts(
         defaults=catalog.defaults,
+        secrets=catalog.secrets,
         models=tuple(enumerate(catalog.models)),
         llama_stack=catalog.llama_stack,
         agents=tuple(enumerate(catalog.agents)),
@@ -164,6 +165,7 @@ def _readable_parts(data: dict[str, Any], errors: list[Any]) -> references.Parts
     }
     return references.Parts(
         defaults=one(Defaults, "defaults"),
+        secrets=one(Secrets, "secrets"),
         models=models,
         llama_stack=one(LlamaStack, "llamaStack"),
         agents=many(Agent, "agents"),

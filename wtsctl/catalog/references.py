@@ -10,10 +10,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from wtsctl.catalog.fault import Code, Fault, Path, missing_name
-from wtsctl.catalog.model import Agent, Defaults, LlamaStack, Model, Role, Runtime
+from wtsctl.catalog.model import Agent, Defaults, LlamaStack, Model, Role, Runtime, Secrets
 from wtsctl.catalog.workload import SHARED_PATH, dns_label, workload
 
 _MAX_LABEL = 63
+# The one key of a Secret that KServe reads: github.com/kserve/kserve, pkg/credentials/hf/hf_secret.go
+_KSERVE_TOKEN_KEY = "HF_TOKEN"  # noqa: S105 - the name of a key
+# Where Llama Stack's volume is, as templates/llama-stack/deployment.yaml.j2 mounts it.
+_LLAMA_STACK_VOLUME = "/.llama/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +26,14 @@ class Parts:
 
     Attributes:
         defaults: None when they are wrong themselves.
+        secrets: None when they are wrong themselves, or not there.
         llama_stack: None when there is none, and when it is wrong itself; `without_llama_stack` tells which.
         names: every name and alias of a model, also of models that could not be read, with the model's index.
         roles: the role of each model that could be read, by its index.
     """
 
     defaults: Defaults | None
+    secrets: Secrets | None
     models: tuple[tuple[int, Model], ...]
     llama_stack: LlamaStack | None
     agents: tuple[tuple[int, Agent], ...]
@@ -48,6 +54,8 @@ def check(parts: Parts) -> Iterator[Fault]:
     if parts.defaults is not None:
         yield from _images(parts, parts.defaults)
         yield from _objects(parts, parts.defaults)
+    if parts.secrets is not None:
+        yield from _token(parts, parts.secrets)
     if parts.llama_stack is not None:
         yield from _llama_stack(parts, parts.llama_stack)
     for index, agent in parts.agents:
@@ -136,6 +144,14 @@ def _budgets(path: Path, model: Model) -> Iterator[Fault]:
             text = f"a budget for {what[0]} {what[1]} is already given by budgets[{seen[what]}]"
             yield Fault(Code.DUPLICATE, (*path, "budgets", index), text)
         seen.setdefault(what, index)
+
+
+def _token(parts: Parts, secrets: Secrets) -> Iterator[Fault]:
+    token = secrets.huggingface
+    on_kserve = next((f"models[{at}] ({one.name})" for at, one in parts.models if one.runtime is Runtime.KSERVE), "")
+    if token is not None and on_kserve and token.key != _KSERVE_TOKEN_KEY:
+        text = f"expected {_KSERVE_TOKEN_KEY}, the only key that KServe reads for {on_kserve}, got '{token.key}'"
+        yield Fault(Code.VALUE, ("secrets", "huggingface", "key"), text, "rename the key in the Secret, and here")
 
 
 def _images(parts: Parts, defaults: Defaults) -> Iterator[Fault]:
@@ -227,6 +243,9 @@ def _llama_stack(parts: Parts, stack: LlamaStack) -> Iterator[Fault]:
             seen[model] = index
     if stack.safety is not None:
         yield from _guard(parts, ("llamaStack", "safety"), stack.safety)
+    if stack.vector_store is not None and not stack.vector_store.path.startswith(_LLAMA_STACK_VOLUME):
+        text = f"expected a path under {_LLAMA_STACK_VOLUME}, where the volume is, got '{stack.vector_store.path}'"
+        yield Fault(Code.VALUE, ("llamaStack", "vectorStore", "path"), text, "elsewhere it is lost with the pod")
 
 
 def _agent(parts: Parts, path: Path, agent: Agent) -> Iterator[Fault]:
