@@ -11,7 +11,7 @@ if [ "$(id -u)" != 0 ]; then
         "nothing is measured. For the whole demo, run 'sudo make demo'."
     run wtsctl sandbox up --no-node
     eval "$(wtsctl sandbox env)"
-    run wtsctl deploy --profile sandbox --dry-run --yes
+    run wtsctl deploy --profile sandbox --dry-run
     exit 0
 fi
 
