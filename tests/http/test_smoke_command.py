@@ -118,7 +118,7 @@ def test_all_is_well(tmp_path: Path) -> None:
 
 
 def test_json_has_the_numbers(tmp_path: Path) -> None:
-    """Seconds, bounds and counts of a server whose times are known: 100 ms to the first token, 110 to the last."""
+    """Seconds and counts of a server whose times have a known least: 100 ms to the first token, 110 to the last."""
     file = catalog(tmp_path, PROMPT + BUDGET.replace("LIMIT", "2s"))
     with RawServer([listing("a"), stream(wait=0.1)]) as server:
         done = run("-f", file, "--url", f"a={server.url}", "-o", "json", "--samples")
@@ -127,10 +127,12 @@ def test_json_has_the_numbers(tmp_path: Path) -> None:
     assert (model["verdict"], model["served"], model["failure"]) == ("PASS", ["a"], None)
     assert (prompt["requests"], prompt["answered"], prompt["planned"]) == (5, 5, 5)
     metrics = prompt["metrics"]
-    assert 0.1 <= metrics["ttft"]["min"] <= metrics["ttft"]["p50"] <= metrics["ttft"]["max"] < 0.3
-    assert metrics["ttft"]["p50"] + 0.009 < metrics["total"]["p50"]
+    # A busy machine makes each of them longer, and none shorter; far below a minute says that they are seconds.
+    assert 0.1 <= metrics["ttft"]["min"] <= metrics["ttft"]["p50"] <= metrics["ttft"]["max"] < 10
+    assert 0.11 <= metrics["total"]["min"] <= metrics["total"]["max"] < 10
     assert metrics["ttft"]["p90"] is None
-    assert 0.009 < metrics["tpot"]["p50"] < 0.1
+    for sample in prompt["samples"]:
+        assert sample["tpot"] == pytest.approx(sample["total"] - sample["ttft"])
     assert metrics["tokensPerSecond"]["p50"] == pytest.approx(2 / metrics["total"]["p50"], rel=0.2)
     assert (len(prompt["warmUps"]), len(prompt["samples"])) == (1, 5)
     assert {sample["answer"] for sample in prompt["samples"]} == {"hello there"}
@@ -255,13 +257,13 @@ def test_the_warm_up_is_apart(tmp_path: Path) -> None:
     file = catalog(tmp_path, PROMPT)
 
     def slowest(*more: str) -> float:
-        with RawServer([listing("a"), stream(wait=0.5), stream()]) as server:
+        with RawServer([listing("a"), stream(wait=1.0), stream()]) as server:
             done = run("-f", file, "--url", f"a={server.url}", "-o", "json", *more)
         value: float = data_of(done)["models"][0]["prompts"][0]["metrics"]["ttft"]["max"]
         return value
 
-    assert slowest() < 0.4
-    assert slowest("--warmup", "0") >= 0.5
+    assert slowest() < 1
+    assert slowest("--warmup", "0") >= 1
 
 
 def test_a_hanging_prompt_costs_one_timeout(tmp_path: Path) -> None:
@@ -269,13 +271,13 @@ def test_a_hanging_prompt_costs_one_timeout(tmp_path: Path) -> None:
     file = catalog(tmp_path, TWO_PROMPTS)
     with RawServer([listing("a"), [30.0], stream()]) as server:
         began = time.monotonic()
-        done = run("-f", file, "--url", f"a={server.url}", "--timeout", "500ms")
-        assert time.monotonic() - began < 10
+        done = run("-f", file, "--url", f"a={server.url}", "--timeout", "2s")
+        assert time.monotonic() - began < 20
         assert len(server.requests) == 1 + 1 + 6
     assert done.returncode == 5
     assert re.search(r"a +hello +url +0/1 ", done.stdout)
     assert re.search(r"a +again +url +5/5 .* PASS", done.stdout)
-    assert "a hello: 1 of 1 requests got no complete answer: no answer within 0.5 s" in done.stderr
+    assert "a hello: 1 of 1 requests got no complete answer: no answer within 2 s" in done.stderr
 
 
 def test_between_two_requests_lies_a_pause(tmp_path: Path) -> None:
