@@ -112,8 +112,8 @@ def _asked(loaded: LoadedCatalog, chosen: Sequence[Workload], settings: _Setting
     from wtsctl.errors import ClusterError, ExitCode, Problem, SelectionError
     from wtsctl.latency.outcome import exit_code
     from wtsctl.report.result import Result
-    from wtsctl.report.smoke import show_smoke
     from wtsctl.report.smoke_data import smoke_data
+    from wtsctl.report.smoke_table import show_smoke
 
     if not any(workload.spec.smoke for workload in chosen):
         hint = "add `smoke:` to a model in the catalog; docs/reference/models-yaml.md shows how"

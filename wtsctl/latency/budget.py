@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from wtsctl.catalog.model import Metric, Statistic
-from wtsctl.latency.statistics import bounds, nearest_rank, needed
+from wtsctl.latency.statistics import bounds, finite, nearest_rank, needed
 from wtsctl.latency.summary import PERCENTILES
 
 if TYPE_CHECKING:
@@ -79,9 +78,9 @@ def judge(budget: Budget, summary: Summary) -> BudgetResult:
         stat=budget.stat,
         limit=limit,
         verdict=verdict,
-        value=_finite(value),
-        lower=_finite(lower),
-        upper=_finite(upper),
+        value=finite(value),
+        lower=finite(lower),
+        upper=finite(upper),
         n=len(ordered),
         reason=_why(budget, len(ordered)) if verdict is Verdict.INCONCLUSIVE else "",
     )
@@ -93,7 +92,3 @@ def _why(budget: Budget, n: int) -> str:
         return f"{budget.stat} needs at least {least} samples to pass, and there are {n}: use --repeat {least}"
     more = max(_MORE, 2 * n)
     return f"{n} samples do not tell on which side of the limit the true {budget.stat} lies: use --repeat {more}"
-
-
-def _finite(value: float) -> float | None:
-    return None if math.isinf(value) else value

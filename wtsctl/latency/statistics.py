@@ -26,6 +26,11 @@ def nearest_rank(ordered: Sequence[float], quantile: float) -> float:
     return ordered[max(math.ceil(round(quantile * len(ordered), 9)), 1) - 1]
 
 
+def finite(value: float | None) -> float | None:
+    """`value`, or None for what is infinite: JSON has no infinity."""
+    return None if value is None or math.isinf(value) else value
+
+
 def needed(quantile: float) -> int:
     """The fewest samples whose largest bounds the quantile from above at 95 %: 5 for p50, 29 for p90."""
     return math.ceil(math.log(1 - CONFIDENCE) / math.log(quantile))

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from wtsctl.latency.statistics import nearest_rank, needed
+from wtsctl.latency.statistics import finite, nearest_rank, needed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -49,7 +49,7 @@ class Distribution:
             **{name: self.percentile(name) for name in PERCENTILES},
             "max": self.maximum,
         }
-        return {"n": self.n, **{name: _finite(value) for name, value in numbers.items()}}
+        return {"n": self.n, **{name: finite(value) for name, value in numbers.items()}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,3 @@ def summarize(samples: Sequence[Sample]) -> Summary:
         total=of(lambda sample: sample.total),
         tokens_per_second=of(lambda sample: sample.tokens_per_second, worst=0.0),
     )
-
-
-def _finite(value: float | None) -> float | None:
-    return None if value is None or math.isinf(value) else value

@@ -62,7 +62,7 @@ def show_smoke(terminal: Terminal, outcomes: Sequence[ModelOutcome], measured: i
 
 
 def footer(outcomes: Sequence[ModelOutcome], measured: int, warm_up: int) -> Iterator[str]:
-    """What the numbers are, line by line: which budgets are open, how they were taken, and from where."""
+    """What the numbers are, line by line: which budgets are open, how the times were taken, and from where."""
     for model in outcomes:
         for prompt in model.prompts:
             for budget in prompt.budgets:
@@ -80,7 +80,7 @@ def footer(outcomes: Sequence[ModelOutcome], measured: int, warm_up: int) -> Ite
         cost = f"connect {duration(median_low(one.tcp for one in openings))}"
         cost += f", TLS {duration(median_low(tls))}" if tls else ""
         cost += f"; median of {len(openings)}" if len(openings) > 1 else ""
-        yield f"Opening a connection ({cost}) is part of none."
+        yield f"Opening a connection ({cost}) is part of no time."
     resent = sum(sample.resent for model in outcomes for prompt in model.prompts for sample in prompt.samples)
     if resent:
         yield f"Sent a second time, because the first met a connection that was being closed: {resent}."
