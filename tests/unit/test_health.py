@@ -168,6 +168,16 @@ def test_an_endpoint_of_another_pod() -> None:
     assert health("ready", objects).reason == "NotInEndpoints"
 
 
+def test_a_pod_that_is_not_of_the_newest_revision_may_still_answer() -> None:
+    """While the Service also leads to another pod, an answer may be that one's: it is not asked for, nor believed."""
+    objects = read("ready")
+    endpoints = of_kind(objects, "EndpointSlice")["endpoints"]
+    endpoints.append(copy.deepcopy(endpoints[0]) | {"targetRef": {"kind": "Pod", "name": "of-before"}})
+    found = health("ready", objects, Answer(("granite-8b",)))
+    assert (found.phase, found.reason, found.askable) == (Phase.ENDPOINT, "OtherEndpoints", False)
+    assert "of-before" in found.message
+
+
 def test_scaled_to_zero() -> None:
     """No pods are right where the catalog wants none, and wrong where it wants one."""
     objects = read("scaledtozero")

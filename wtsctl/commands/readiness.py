@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from wtsctl.cluster.watch import Follower, Selection
     from wtsctl.health.model import Answer, ModelHealth, Subject
 
-# How long to leave an endpoint alone that gave no answer, and how many to ask at once.
+# How long to leave an endpoint alone that did not give the right answer, and how many to ask at once.
 _AGAIN_SECONDS = 1.0
 _AT_ONCE = 16
 
@@ -70,7 +70,8 @@ class Looked:
 class Answers:
     """What endpoints say, asked in the background; `of` never waits.
 
-    An answer holds for the pods that gave it: when a pod comes, goes or restarts, the endpoint is asked again.
+    An answer holds for the pods that gave it: when a pod comes, goes or restarts, the endpoint is asked again. So
+    it is while it fails or lists something else, which a server may do that has just come up.
     """
 
     def __init__(
@@ -86,16 +87,16 @@ class Answers:
         self._asking: set[str] = set()
 
     def of(self, health: ModelHealth) -> Answer | None:
-        """The answer of the pods that `health` has; asks where there is none, or where it was no answer."""
+        """The answer of the pods that `health` has; asks where there is none, or not the right one."""
         name, pods = health.subject.name, tuple((one.name, one.restarts, one.ready) for one in health.pods)
         with self._lock:
             known = self._known.get(name)
-            current = known is not None and known[0] == pods
-            stale = known is None or not current or (known[1].failure and time.monotonic() >= known[2])
-            if stale and health.endpoints and name not in self._asking:
+            answer, again = (known[1], known[2]) if known and known[0] == pods else (None, 0.0)
+            settled = answer is not None and answer.serves(health.subject.serves)
+            if not settled and time.monotonic() >= again and name not in self._asking:
                 self._asking.add(name)
                 threading.Thread(target=self._ask, args=(name, pods), daemon=True).start()
-            return known[1] if known and current else None
+            return answer
 
     def _ask(self, name: str, pods: object) -> None:
         with self._slots:
@@ -118,7 +119,7 @@ def observer(looked: Looked, follower: Follower, answers: Answers) -> Callable[[
         healths: dict[str, ModelHealth] = {}
         for subject in looked.subjects:
             health = assess(subject, index)
-            answer = answers.of(health) if health.endpoints else None
+            answer = answers.of(health) if health.askable else None
             healths[subject.name] = assess(subject, index, answer) if answer else health
         return healths
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _INSTANCE = "app.kubernetes.io/instance"
 _REVISION = "deployment.kubernetes.io/revision"
 _HASH = "pod-template-hash"
+_NOT_ASKED = "NotAsked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,10 @@ class Answer:
     ids: tuple[str, ...] = ()
     failure: str = ""
 
+    def serves(self, model: str) -> bool:
+        """Whether it listed the id `model`; with an empty one, whether it listed anything at all."""
+        return not self.failure and (not model or model in self.ids)
+
 
 @dataclass(frozen=True, slots=True)
 class ModelHealth:
@@ -81,7 +86,7 @@ class ModelHealth:
         wanted: how many pods the cluster is asked for.
         created: creation time of its Deployment or InferenceService, as RFC 3339; empty without one.
         answer: what its endpoint said, if it was asked.
-        endpoints: how many of its ready pods stand behind the Service; without one there is nobody to ask.
+        behind: names of the pods that its Service sends requests to, whosoever they are.
     """
 
     subject: Subject
@@ -94,7 +99,17 @@ class ModelHealth:
     wanted: int = 0
     created: str = ""
     answer: Answer | None = None
-    endpoints: int = 0
+    behind: frozenset[str] = frozenset()
+
+    @property
+    def endpoints(self) -> int:
+        """How many of its pods stand behind the Service; without one there is nobody to ask."""
+        return sum(one.name in self.behind for one in self.pods)
+
+    @property
+    def askable(self) -> bool:
+        """Whether nothing but an answer is missing, and whichever pod gives it is of the newest revision."""
+        return self.reason == _NOT_ASKED
 
     @property
     def ready(self) -> bool:
@@ -177,15 +192,15 @@ def assess(subject: Subject, index: Index, answer: Answer | None = None) -> Mode
         text = f"namespace {subject.namespace} has no {kind} {subject.object_name}"
         return ModelHealth(subject, Phase.ABSENT, "NotFound", text)
     pods = tuple(index.newest_pods(subject))
-    served = ready_pods(index.slices.get((subject.namespace, subject.service), ())) & {one.name for one in pods}
+    behind = ready_pods(index.slices.get((subject.namespace, subject.service), ()))
     health = ModelHealth(
         subject,
         Phase.PENDING,
         pods=pods,
         wanted=replicas(made) if made else subject.replicas,
         created=str(root["metadata"].get("creationTimestamp", "")),
-        answer=answer if served else None,
-        endpoints=len(served),
+        answer=answer if any(one.name in behind for one in pods) else None,
+        behind=behind,
     )
     if terminating(root):
         return replace(health, phase=Phase.TERMINATING, reason="Terminating", message="it is being deleted")
@@ -260,11 +275,15 @@ def _reachable(health: ModelHealth) -> ModelHealth:
     if health.endpoints < health.wanted:
         text = f"Service {subject.service} knows {health.endpoints} of {health.wanted} ready pods"
         return replace(at_endpoint, reason="NotInEndpoints", message=text)
+    others = sorted(health.behind - {one.name for one in health.pods})
+    if others:
+        text = f"Service {subject.service} also sends requests to {', '.join(others)}"
+        return replace(at_endpoint, reason="OtherEndpoints", message=text)
     if answer is None:
-        return replace(at_endpoint, reason="NotAsked", message="its endpoint has not been asked yet")
+        return replace(at_endpoint, reason=_NOT_ASKED, message="its endpoint has not been asked yet")
     if answer.failure:
         return replace(at_endpoint, reason="NoAnswer", message=answer.failure)
-    if subject.serves and subject.serves not in answer.ids:
+    if not answer.serves(subject.serves):
         text = f"its endpoint serves {', '.join(answer.ids) or 'nothing'}, not {subject.serves}"
         cause = Cause("NotServed", text, grace=_OTHER_MODEL_SECONDS)
         return replace(at_endpoint, reason="NotServed", message=text, cause=cause)

@@ -149,6 +149,7 @@ def hint(health: ModelHealth) -> str:
         "NoAnswer": f"see `{log}`" if health.pod else "see the log of its pod",
         "NotServed": "another server answers behind this Service, or its --served-model-name differs",
         "NotInEndpoints": "compare the Service's selector with the pod's labels",
+        "OtherEndpoints": "compare the Service's selector with the labels of those pods",
         "NotReconciled": "is KServe's controller running?",
     }
     return hints.get(health.reason, "")

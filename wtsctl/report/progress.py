@@ -24,6 +24,7 @@ _ROUTINE = frozenset(
         "NotAsked",
         "NotInEndpoints",
         "NotObserved",
+        "OtherEndpoints",
         "PodInitializing",
         "Unavailable",
         "Updating",
