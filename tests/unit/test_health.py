@@ -273,17 +273,23 @@ def kserve(status: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def test_kserve_is_not_taken_at_its_word() -> None:
-    """An InferenceService that says Ready while its pod crashes has failed."""
-    objects = read("crashloop")
+def of_kserve(name: str) -> Objects:
+    """The objects of a case as if KServe had made its Deployment."""
+    objects = read(name)
     for item in objects:
         if item["kind"] == "Deployment":
-            item["metadata"]["name"] = "crashloop-predictor"
+            item["metadata"]["name"] = f"{name}-predictor"
         for owner in item["metadata"].get("ownerReferences") or []:
-            owner["name"] = owner["name"].replace("crashloop", "crashloop-predictor", owner["kind"] == "Deployment")
+            if owner["kind"] == "Deployment":
+                owner["name"] = f"{name}-predictor"
+    return objects
+
+
+def test_kserve_is_not_taken_at_its_word() -> None:
+    """An InferenceService that says Ready while its pod crashes has failed."""
     service = kserve({"conditions": [{"type": "Ready", "status": "True"}]})
     service["metadata"]["name"] = "crashloop"
-    found = assess(subject("crashloop", runtime="kserve"), Index.of([*objects, service]))
+    found = assess(subject("crashloop", runtime="kserve"), Index.of([*of_kserve("crashloop"), service]))
     assert inference_service(service).current
     assert (found.shown, found.reason) == ("failed", "CrashLoopBackOff")
 
@@ -294,14 +300,48 @@ def test_kserve_without_conditions_is_not_ready() -> None:
     assert (found.phase, found.reason) == (Phase.PENDING, "NotReconciled")
 
 
-def test_kserve_that_gave_up() -> None:
-    """What only KServe knows, that the model could not be loaded, is a failure with its message."""
-    status = {
-        "modelStatus": {
-            "transitionStatus": "BlockedByFailedLoad",
-            "lastFailureInfo": {"reason": "ModelLoadFailed", "message": "401 Client Error: gated repo"},
-        }
-    }
+def test_kserve_that_refuses_the_spec() -> None:
+    """What only KServe knows, that it makes nothing of this spec, is a failure with its message."""
+    info = {"reason": "NoSupportingRuntime", "message": "No runtime found to support specified framework/version"}
+    status = {"modelStatus": {"transitionStatus": "InvalidSpec", "lastFailureInfo": info}}
     found = assess(subject("ready", runtime="kserve"), Index.of([kserve(status)]))
-    assert (found.shown, found.reason) == ("failed", "ModelLoadFailed")
-    assert "gated repo" in found.message
+    assert (found.shown, found.reason) == ("failed", "NoSupportingRuntime")
+    assert "No runtime found" in found.message
+
+
+def test_kserve_that_speaks_of_a_crash_that_is_over() -> None:
+    """After one crash of the download KServe says FailedToLoad until the model is ready; the pods know better."""
+    failure = {"reason": "ModelLoadFailed", "message": "connection reset", "exitCode": 1}
+    status = {"modelStatus": {"transitionStatus": "BlockedByFailedLoad", "lastFailureInfo": failure}}
+    service = kserve(status)
+    service["metadata"]["name"] = "initrunning"
+    found = assess(subject("initrunning", runtime="kserve"), Index.of([*of_kserve("initrunning"), service]))
+    assert (found.phase, found.reason, found.cause) == (Phase.STARTING, "PodInitializing", None)
+
+
+def test_a_passed_progress_deadline_under_kserve() -> None:
+    """KServe gives every Deployment 600 s; a load that takes longer is no failure there either."""
+    objects = of_kserve("loading")
+    conditions = of_kind(objects, "Deployment")["status"]["conditions"]
+    progressing = next(one for one in conditions if one["type"] == "Progressing")
+    progressing |= {"status": "False", "reason": "ProgressDeadlineExceeded"}
+    service = kserve({"conditions": [{"type": "Ready", "status": "False", "reason": "ProgressDeadlineExceeded"}]})
+    service["metadata"]["name"] = "loading"
+    found = assess(subject("loading", runtime="kserve"), Index.of([*objects, service]))
+    assert (found.phase, found.cause) == (Phase.LOADING, None)
+
+
+def test_kserve_has_to_stay_ready() -> None:
+    """Until KServe has seen a change the old pods look well, so ready has to last; a Deployment says it itself."""
+    ready = ModelHealth(subject("ready", runtime="kserve"), Phase.READY)
+    assert ready.grace > 0
+    assert ModelHealth(subject("ready"), Phase.READY).grace == 0
+
+
+def test_a_quota_that_pods_on_their_way_out_still_fill() -> None:
+    """A pod that is going away counts against the quota, so that a refusal meanwhile is no failure."""
+    objects = read("quota")
+    assert health("quota", objects).failed
+    leaving = copy.deepcopy(next(one for one in read("replaced") if "deletionTimestamp" in one["metadata"]))
+    found = health("quota", [*objects, leaving])
+    assert (found.phase, found.reason, found.cause) == (Phase.PENDING, "FailedCreate", None)

@@ -31,6 +31,11 @@ def subject(name: str) -> Subject:
     return Subject(name, "vllm", "llm", name, name, 1, name)
 
 
+def served_by_kserve(phase: Phase) -> ModelHealth:
+    """A model of KServe's."""
+    return ModelHealth(Subject("a", "kserve", "llm", "a", "a", 1, "a"), phase)
+
+
 def at(name: str, phase: Phase, cause: Cause | None = None, pod: str = "p") -> ModelHealth:
     """A model in a phase, failing with `cause` if one is given."""
     reason = cause.reason if cause else ""
@@ -141,6 +146,23 @@ def test_ready_counts_only_while_it_lasts() -> None:
 
     waited, _, _ = run(observe, ["a", "b"], 60)
     assert waited["a"].verdict is Verdict.FAILED
+
+
+def test_what_kserve_has_not_seen_yet_is_not_taken_for_ready() -> None:
+    """The pods from before a change are ready for a moment after it; the wait goes on to those that come."""
+
+    def observe(t: float) -> dict[str, ModelHealth]:
+        return {"a": served_by_kserve(Phase.READY if t < 2 or t > 30 else Phase.LOADING)}
+
+    waited, clock, _ = run(observe, ["a"], 60)
+    assert waited["a"].verdict is Verdict.READY
+    assert 35 <= clock.now - 100 < 40
+
+
+def test_ready_at_the_timeout_is_ready() -> None:
+    """What is ready when the time is over is not called late because it was not so for long."""
+    waited, _, _ = run(lambda t: {"a": served_by_kserve(Phase.READY if t > 9 else Phase.LOADING)}, ["a"], 10)
+    assert waited["a"].verdict is Verdict.READY
 
 
 def test_nothing_seen_is_nothing_claimed() -> None:

@@ -19,6 +19,8 @@ _INSTANCE = "app.kubernetes.io/instance"
 _REVISION = "deployment.kubernetes.io/revision"
 _HASH = "pod-template-hash"
 _NOT_ASKED = "NotAsked"
+# KServe answers a change within a second or two.
+_UNSEEN_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +124,14 @@ class ModelHealth:
         return self.cause is not None
 
     @property
+    def grace(self) -> float:
+        """Seconds for which its end, ready or failed, has to last before it is believed."""
+        if self.cause is not None:
+            return self.cause.grace
+        # Nothing tells whether KServe has seen a change yet; until it has, the pods from before it look well.
+        return _UNSEEN_SECONDS if self.subject.kserve else 0.0
+
+    @property
     def shown(self) -> str:
         """The phase as tables and JSON name it: `failed` goes before how far it came."""
         return "failed" if self.failed else self.phase.value
@@ -163,6 +173,10 @@ class Index:
                     index.replica_sets.setdefault((namespace, owner.get("name", "")), []).append(item)
         return index
 
+    def leaving(self, namespace: str) -> bool:
+        """Whether pods are still going away there: until they are gone they count against its quota."""
+        return any(terminating(one) for (space, _), pods in self.pods.items() if space == namespace for one in pods)
+
     def newest_pods(self, subject: Subject) -> list[PodHealth]:
         """The subject's pods of its Deployment's newest revision, those that are going away left out."""
         pods = [one for one in self.pods.get((subject.namespace, subject.object_name), []) if not terminating(one)]
@@ -176,8 +190,7 @@ class Index:
         return [one for one in health if one.phase is not Phase.PENDING] or health
 
 
-# Creating a pod may be refused while the one it replaces still counts against a quota; an endpoint that has
-# just come up may still list what it is loading.
+# A quota may be freed by what else is going on; an endpoint that has just come up may still list what it is loading.
 _REFUSED_SECONDS = 10.0
 _OTHER_MODEL_SECONDS = 5.0
 
@@ -212,8 +225,8 @@ def assess(subject: Subject, index: Index, answer: Answer | None = None) -> Mode
     if service is not None and subject.kserve:
         said = inference_service(service)
         if said.state is State.FAILED:
-            cause = Cause(said.reason, said.message)
-            return replace(health, phase=Phase.LOADING, reason=said.reason, message=said.message, cause=cause)
+            cause = Cause(said.reason, said.message, grace=_UNSEEN_SECONDS)
+            return replace(health, reason=said.reason, message=said.message, cause=cause)
         if made is None:
             text = said.message or "KServe has not made its Deployment yet"
             return replace(health, reason=said.reason, message=text)
@@ -226,7 +239,8 @@ def _rolling_out(health: ModelHealth, index: Index, made: Object) -> ModelHealth
     waiting = replace(health, reason=rollout.reason, message=rollout.message)
     # A passed progress deadline is no failure while a pod still loads: loads take as long as they take.
     if rollout.state is State.FAILED and rollout.reason != "ProgressDeadlineExceeded":
-        return replace(waiting, cause=Cause(rollout.reason, rollout.message, grace=_REFUSED_SECONDS))
+        cause = Cause(rollout.reason, rollout.message, grace=_REFUSED_SECONDS)
+        return waiting if index.leaving(health.subject.namespace) else replace(waiting, cause=cause)
     if health.wanted == 0:
         return _stopped(health, rollout)
     if rollout.reason == "NotObserved" or (len(pods) < health.wanted and all(one.ready for one in pods)):

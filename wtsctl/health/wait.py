@@ -56,9 +56,9 @@ class Progress:
 
 @dataclass(slots=True)
 class _Track:
-    """One model's causes and verdicts over time."""
+    """One model over time: since when it is ready, or has failed, and the verdict."""
 
-    cause: str = ""
+    end: str = ""
     since: float = 0.0
     verdict: Verdict | None = None
     decided: float = 0.0
@@ -67,14 +67,12 @@ class _Track:
     def see(self, health: ModelHealth, now: float) -> None:
         self.health = health
         # ErrImagePull and ImagePullBackOff take turns; they are one failure, of one pod's image.
-        cause = f"{health.pod}/{health.phase}" if health.cause else ""
-        if cause != self.cause:
-            self.cause, self.since = cause, now
+        end = f"{health.pod}/{health.phase}" if health.ready or health.cause else ""
+        if end != self.end:
+            self.end, self.since = end, now
         verdict: Verdict | None = None
-        if health.ready:
-            verdict = Verdict.READY
-        elif health.cause and now - self.since >= health.cause.grace - _ROUNDING:
-            verdict = Verdict.FAILED
+        if end and now - self.since >= health.grace - _ROUNDING:
+            verdict = Verdict.READY if health.ready else Verdict.FAILED
         if verdict is not self.verdict:
             self.verdict, self.decided = verdict, now
 
@@ -119,11 +117,16 @@ def wait(
         sleep(min(_until_news(tracks, now), start + timeout - now))
     return {
         name: Waited(
-            track.health, track.verdict or Verdict.TIMED_OUT, (track.decided if track.verdict else now) - start
+            track.health, track.verdict or _late(track.health), (track.decided if track.verdict else now) - start
         )
         for name, track in tracks.items()
         if track.health is not None
     }
+
+
+def _late(health: ModelHealth) -> Verdict:
+    """The verdict where the time was over first: what is ready by then need not have been so for long."""
+    return Verdict.READY if health.ready else Verdict.TIMED_OUT
 
 
 def _progress(tracks: Mapping[str, _Track], elapsed: float) -> Progress:
@@ -135,10 +138,10 @@ def _progress(tracks: Mapping[str, _Track], elapsed: float) -> Progress:
 
 
 def _until_news(tracks: Mapping[str, _Track], now: float) -> float:
-    """Seconds until something changes by itself: a cause that becomes final; else the next redraw, a second."""
+    """Seconds until something changes by itself: an end that becomes final; else the next redraw, a second."""
     finals = [
-        track.since + track.health.cause.grace - now
+        track.since + track.health.grace - now
         for track in tracks.values()
-        if track.health and track.health.cause and track.verdict is None
+        if track.health and track.end and track.verdict is None
     ]
     return max(0.05, min([1.0, *finals]))
