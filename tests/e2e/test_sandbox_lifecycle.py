@@ -453,6 +453,18 @@ def test_a_damaged_program_names_the_component(up: Home) -> None:
     up.up()
 
 
+def test_an_interrupted_start_leaves_nothing_running(up: Home) -> None:
+    """Ctrl-C while it starts: exit code 130, and what was started is stopped again."""
+    assert up.wtsctl("down").code == 0
+    command = [sys.executable, "-m", "wtsctl", "sandbox", "up", "--name", NAME]
+    with subprocess.Popen(command, env=up.environment, cwd="/", stderr=subprocess.PIPE, text=True) as child:
+        until(lambda: launch.report(up.layout))
+        child.send_signal(signal.SIGINT)
+        assert child.wait(timeout=SECONDS) == 130
+    assert not launch.running(up.layout)
+    assert f"wts-{up.layout.id}" not in "".join(printed("ip", "-o", "link"))
+
+
 def test_down_keeps_the_data(up: Home) -> None:
     """What was stored is there after the next start, and `down` says where it is."""
     assert up.kubectl("create", "configmap", "kept", "--from-literal=a=b").returncode == 0

@@ -217,6 +217,25 @@ def test_a_lock_means_that_init_lives(tmp_path: Path) -> None:
     assert not launch.running(layout)
 
 
+def test_an_init_that_says_nothing_is_stopped_too(tmp_path: Path) -> None:
+    """One that hangs before it has written a report is found by its lock."""
+    layout = Layout("test", tmp_path, tmp_path)
+    program = (
+        "import fcntl, sys, time\n"
+        "lock = open(sys.argv[1], 'w')\n"
+        "fcntl.flock(lock, fcntl.LOCK_EX)\n"
+        "print('held', flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    command = [sys.executable, "-c", program, str(layout.init_lock)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "held\n"
+        launch.stop(layout)
+        assert child.wait(timeout=5) == -signal.SIGTERM
+    assert not launch.running(layout)
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]"])
 def test_a_damaged_report_is_none(tmp_path: Path, text: str) -> None:
     """A report that was cut off by a power cut says nothing, and is no error."""

@@ -9,7 +9,7 @@ import select
 import signal
 import subprocess
 import sys
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from wtsctl.errors import SandboxError
 from wtsctl.sandbox import logs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from wtsctl.sandbox.layout import Layout
 
@@ -117,35 +117,41 @@ def stop(layout: Layout) -> None:
     """End init and everything it started, in order; nothing when it does not run."""
     while running(layout):
         document = report(layout)
-        with _process(document["pid"] if document else _holder(layout)) as descriptor:
-            for number in (signal.SIGTERM, signal.SIGKILL):
-                with suppress(ProcessLookupError):
-                    signal.pidfd_send_signal(descriptor, number)
-                poll = select.poll()
-                poll.register(descriptor, select.POLLIN)
-                if poll.poll(_STOP_SECONDS * 1000):
-                    break
+        pid = document["pid"] if document else _holder(layout)
+        # It may end between two of these lines; the next look then finds nothing.
+        with suppress(ProcessLookupError):
+            if pid is not None:
+                _end(pid)
     layout.report.unlink(missing_ok=True)
 
 
-@contextmanager
-def _process(pid: int) -> Iterator[int]:
-    """A descriptor of a process, which cannot come to mean another one."""
+def _end(pid: int) -> None:
+    """End a process and wait until it is gone, with its namespaces' other processes; in the end by force."""
+    # A descriptor cannot come to mean another process, as a number can.
     descriptor = os.pidfd_open(pid)
     try:
-        yield descriptor
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            signal.pidfd_send_signal(descriptor, number)
+            poll = select.poll()
+            poll.register(descriptor, select.POLLIN)
+            if poll.poll(_STOP_SECONDS * 1000):
+                return
     finally:
         os.close(descriptor)
 
 
-def _holder(layout: Layout) -> int:
-    """The process that holds the lock of an init that has not said anything yet."""
-    wanted = layout.init_lock.stat().st_ino
+def _holder(layout: Layout) -> int | None:
+    """The process that holds the lock of an init that has not said anything yet; None if it is gone by now."""
+    try:
+        wanted = str(layout.init_lock.stat().st_ino)
+    except OSError:
+        return None
     for line in Path("/proc/locks").read_text().splitlines():
+        # 1: FLOCK  ADVISORY  WRITE 1234 08:01:5678 0 EOF
         fields = line.split()
-        if fields[1] == "FLOCK" and fields[5].rpartition(":")[2] == str(wanted):
+        if fields[1] == "FLOCK" and fields[3] == "WRITE" and fields[5].rpartition(":")[2] == wanted:
             return int(fields[4])
-    raise SandboxError("the sandbox's init is starting or ending; try again")
+    return None
 
 
 def numbers(pid: int) -> dict[int, int]:

@@ -64,8 +64,7 @@ def _waiting(layout: Layout, plan: Mapping[str, Any]) -> tuple[str, ...]:
     Raises:
         SandboxError: one will not, or init is gone.
     """
-    if not launch.running(layout) and launch.report(layout) is None:
-        # Init takes its lock and says so within the call that starts it, so it was there.
+    if not launch.running(layout):
         log = layout.logs / "init.log"
         raise SandboxError(f"the sandbox's init ended:{logs.tail(log)}", hint=f"its output is in {log}")
     document = launch.report(layout)
