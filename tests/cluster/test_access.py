@@ -92,6 +92,19 @@ def test_a_right_is_missing(catalog: MakeCatalog, client: Client, space: str, ch
         assert part in said
 
 
+def test_a_right_to_look_is_missing(catalog: MakeCatalog, client: Client, space: str, changed: Any) -> None:
+    """Who may apply and may not see ReplicaSets is told both: what was applied, and which right is missing."""
+    namespace(client, space)
+    look = READ | {"resources": ["services", "deployments", "pods", "endpointslices", "persistentvolumeclaims"]}
+    write = {"apiGroups": ["", "apps"], "resources": ["services", "deployments"], "verbs": ["create", "patch"]}
+    limited = changed(user={"token": token_for(client, space, [look, write])})
+    done = catalog("only", kubeconfig=limited).json("deploy")
+    assert done.code == 4
+    assert done.outcomes[f"{space}/Deployment/only"] == "created"
+    assert 'cannot list resource "replicasets"' in done.errors[0]["message"]
+    assert "all 3 objects were applied" in done.errors[1]["message"]
+
+
 def test_a_forbidden_namespace(catalog: MakeCatalog, client: Client, space: str, changed: Any) -> None:
     """Who has no rights in the namespace at all is told so by deploy and status, and nothing is applied."""
     namespace(client, space)

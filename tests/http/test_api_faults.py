@@ -18,6 +18,7 @@ from wtsctl.cluster.client import Client
 from wtsctl.cluster.config import connect
 from wtsctl.cluster.discovery import DEPLOYMENT, POD, Discovery
 from wtsctl.cluster.faults import ApiRefused
+from wtsctl.cluster.observe import Evidence, evidence
 from wtsctl.cluster.watch import Follower, Selection
 from wtsctl.errors import ClusterRefused, ClusterUnauthorized, ClusterUnreachable
 
@@ -295,6 +296,14 @@ def test_a_right_that_is_missing_ends_it(client: Client, httpserver: HTTPServer)
     httpserver.expect_request(PODS).respond_with_response(status(403, "Forbidden", message))
     with pytest.raises(ApiRefused, match="cannot list resource"):
         followed(client, lambda _: False)
+
+
+def test_a_log_that_cannot_be_read_is_left_out(client: Client, httpserver: HTTPServer) -> None:
+    """A kubelet that answers in its own words, or not at all, does not cost what else is known of the pod."""
+    events = [{"reason": "BackOff", "message": "restarting", "lastTimestamp": "2026-11-23T14:20:00Z"}]
+    httpserver.expect_request("/api/v1/namespaces/llm/events").respond_with_json({"metadata": {}, "items": events})
+    httpserver.expect_request(f"{PODS}/a/log").respond_with_data("unable to read the log", status=500)
+    assert evidence(client, "llm", "a", "server", ran=True) == Evidence(("BackOff: restarting",))
 
 
 def test_the_command_says_it_too(kubeconfig: Path, httpserver: HTTPServer, tmp_path: Path) -> None:

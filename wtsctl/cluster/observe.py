@@ -18,6 +18,7 @@ from wtsctl.cluster.discovery import (
 )
 from wtsctl.cluster.faults import ApiRefused
 from wtsctl.cluster.watch import Selection
+from wtsctl.errors import ClusterError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -83,7 +84,7 @@ class Evidence:
 
 
 def evidence(client: Client, namespace: str, pod: str, container: str, *, ran: bool) -> Evidence:
-    """Collect the evidence about one pod; what may not or cannot be read is left out.
+    """Collect the evidence about one pod; what may not or cannot be read is left out, for whatever reason.
 
     Args:
         client: the cluster.
@@ -101,14 +102,15 @@ def evidence(client: Client, namespace: str, pod: str, container: str, *, ran: b
         texts = [(str(one.get("reason", "")), str(one.get("message", ""))) for one in found]
         lines = (f"{reason}: {text}" for reason, text in texts if not text.startswith("Error: "))
         events = list(dict.fromkeys(lines))[-_EVENTS:]
-    except ApiRefused:
+    except ClusterError:
         events = []
     log, previous = "", False
     # The log of the run that is on, or of the last one; where it has only just begun, of the one before.
     for previous in (False, True) if ran else ():
         try:
             log = objects.read_log(client, namespace, pod, container, previous=previous, lines=_LOG_LINES)
-        except ApiRefused:
+        except ClusterError:
+            # Also where a proxy or the kubelet answers in the API server's place, in words of its own.
             log = ""
         if log.strip():
             break

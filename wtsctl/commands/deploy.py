@@ -107,7 +107,7 @@ def _deployed(run: _Run, manifests: Sequence[Manifest]) -> Result:
     from wtsctl.cluster.apply import ApplyResult, apply_all, prepare
     from wtsctl.cluster.discovery import Discovery
     from wtsctl.cluster.observe import own_labels
-    from wtsctl.errors import ExitCode, Problem
+    from wtsctl.errors import ClusterError, ExitCode, Problem
     from wtsctl.report.deploy import applied_line, counts
 
     try:
@@ -120,7 +120,17 @@ def _deployed(run: _Run, manifests: Sequence[Manifest]) -> Result:
     run.screen.note(f"{'checked' if run.apply.dry_run else 'applied'}: {counts(applied.objects)}")
     if applied.interrupted or applied.error or not applied.complete:
         return _result(run, applied, *_unfinished(applied))
-    return _waited(run, applied) if run.wait else _result(run, applied, ExitCode.OK, [])
+    if not run.wait:
+        return _result(run, applied, ExitCode.OK, [])
+    everything = f"all {len(applied.objects)} objects were applied and the models go on starting; `wtsctl status`"
+    try:
+        return _waited(run, applied)
+    except KeyboardInterrupt:
+        text = f"interrupted while waiting; {everything} shows them, and a second deploy waits again"
+        return _result(run, applied, ExitCode.INTERRUPTED, [Problem("interrupted", text)])
+    except ClusterError as error:
+        text = f"the models cannot be watched any more; {everything} shows them once that is mended"
+        return _result(run, applied, error.exit_code, [*error.problems, Problem("deploy.not-watched", text)])
 
 
 def _unfinished(applied: ApplyResult) -> tuple[ExitCode, list[Problem]]:
@@ -147,7 +157,7 @@ def _waited(run: _Run, applied: ApplyResult) -> Result:
 
     from wtsctl.cluster.watch import Follower
     from wtsctl.commands.readiness import Answers, observer
-    from wtsctl.errors import ClusterUnreachable, ExitCode, Problem
+    from wtsctl.errors import ClusterUnreachable, ExitCode
     from wtsctl.health.wait import wait
     from wtsctl.report.deploy import unready
     from wtsctl.report.progress import ProgressView
@@ -158,22 +168,15 @@ def _waited(run: _Run, applied: ApplyResult) -> Result:
         def trouble() -> str:
             return str(follower.trouble.problems[0].message) if follower.trouble else ""
 
-        try:
-            with run.screen.drawing() as live:
-                waited = wait(
-                    [one.name for one in run.looked.subjects],
-                    observer(run.looked, follower, answers),
-                    clock=time.monotonic,
-                    sleep=follower.wait,
-                    timeout=run.timeout,
-                    show=ProgressView(run.screen, live, trouble).show,
-                )
-        except KeyboardInterrupt:
-            text = (
-                f"interrupted while waiting; all {len(applied.objects)} objects were applied and the models go on "
-                "starting; `wtsctl status` shows them, and a second deploy waits again"
+        with run.screen.drawing() as live:
+            waited = wait(
+                [one.name for one in run.looked.subjects],
+                observer(run.looked, follower, answers),
+                clock=time.monotonic,
+                sleep=follower.wait,
+                timeout=run.timeout,
+                show=ProgressView(run.screen, live, trouble).show,
             )
-            return _result(run, applied, ExitCode.INTERRUPTED, [Problem("interrupted", text)])
         if not waited:
             raise follower.trouble or ClusterUnreachable("the API server did not list the models' objects in time")
     problems = unready(waited, run.timeout)
