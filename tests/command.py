@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import pty
+import select
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -103,3 +106,54 @@ def environment() -> dict[str, str]:
     """Ours, without what would choose a profile, a cluster or a proxy for the command."""
     dropped = {"KUBECONFIG", "WTSCTL_PROFILE", "WTSCTL_DEBUG", "HTTPS_PROXY", "HTTP_PROXY", "https_proxy", "http_proxy"}
     return {name: value for name, value in os.environ.items() if name not in dropped}
+
+
+def on_a_screen(
+    command: list[str],
+    *,
+    until: bytes,
+    keys: bytes = b"",
+    meanwhile: Callable[[], object] = lambda: None,
+    seconds: float = 90,
+) -> tuple[int, str]:
+    """Run on a terminal of 100 columns; exit code and everything shown.
+
+    Args:
+        command: the command line.
+        until: once this was seen, `meanwhile` is called and `keys` are pressed.
+        keys: what to press; empty: nothing is.
+        meanwhile: what happens before that.
+        seconds: how long to read at most.
+    """
+    primary, secondary = pty.openpty()
+    with subprocess.Popen(
+        command,
+        stdin=secondary,
+        stdout=secondary,
+        stderr=secondary,
+        start_new_session=True,
+        env=environment() | {"TERM": "xterm", "COLUMNS": "100", "LINES": "30"},
+        # Its controlling terminal, so that Ctrl-C reaches it as a signal.
+        preexec_fn=_take_terminal,  # noqa: PLW1509
+    ) as process:
+        os.close(secondary)
+        shown, pressed, deadline = b"", not keys, time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if select.select([primary], [], [], 0.2)[0]:
+                try:
+                    shown += os.read(primary, 65536)
+                except OSError:
+                    break
+            if not pressed and until in shown:
+                meanwhile()
+                os.write(primary, keys)
+                pressed = True
+        os.close(primary)
+        return process.wait(timeout=10), shown.decode()
+
+
+def _take_terminal() -> None:
+    import fcntl
+    import termios
+
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)

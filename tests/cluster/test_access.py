@@ -105,6 +105,23 @@ def test_a_right_to_look_is_missing(catalog: MakeCatalog, client: Client, space:
     assert "all 3 objects were applied" in done.errors[1]["message"]
 
 
+def test_rights_that_delete_lacks(catalog: MakeCatalog, client: Client, space: str, changed: Any) -> None:
+    """What may not be deleted, and that nobody may watch the rest go, is told with what was deleted."""
+    namespace(client, space)
+    assert catalog("only")("deploy", "--no-wait").code == 0
+    read = {"apiGroups": ["", "apps"], "resources": ["*"], "verbs": ["get", "list"]}
+    write = {"apiGroups": [""], "resources": ["services"], "verbs": ["delete"]}
+    rules = [read, write]
+    limited = changed(user={"token": token_for(client, space, rules)})
+    done = catalog("only", kubeconfig=limited).json("delete", "--yes")
+    assert done.code == 4
+    assert done.outcomes == {f"{space}/Deployment/only": "failed", f"{space}/Service/only": "deleted"}
+    said = [one["message"] for one in done.errors]
+    assert 'cannot delete resource "deployments"' in said[0]
+    assert "cannot watch resource" in said[1] or "cannot list resource" in said[1]
+    assert "what was asked to go still goes" in said[2]
+
+
 def test_a_forbidden_namespace(catalog: MakeCatalog, client: Client, space: str, changed: Any) -> None:
     """Who has no rights in the namespace at all is told so by deploy and status, and nothing is applied."""
     namespace(client, space)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.cluster.conftest import namespace
+from tests.command import on_a_screen
 from wtsctl.cluster import objects
 from wtsctl.cluster.discovery import CLAIM, CONFIG_MAP, DEPLOYMENT, NAMESPACE, SERVICE
 
@@ -45,6 +46,35 @@ def test_someone_has_to_agree(catalog: MakeCatalog, client: Client, space: str) 
     assert (done.code, done.errors[0]["code"]) == (2, "usage")
     assert "--yes" in done.errors[0]["message"]
     assert names(client, DEPLOYMENT, space) == {"only"}
+
+
+@pytest.mark.parametrize("keys", [b"n\r", b"\x03", b"\x04"], ids=["no", "ctrl-c", "ctrl-d"])
+def test_a_person_is_asked(catalog: MakeCatalog, client: Client, space: str, keys: bytes) -> None:
+    """On a terminal the question names what would go, and every answer but yes leaves it, with exit 130."""
+    wtsctl = catalog("only")
+    assert wtsctl("deploy", "--no-wait").code == 0
+    code, shown = on_a_screen(wtsctl.arguments("delete"), until=b"delete? [y/N]", keys=keys)
+    assert code == 130
+    assert f"{space}/Deployment/only" in shown
+    assert "nothing was deleted" in shown
+    assert names(client, DEPLOYMENT, space) == {"only"}
+
+
+def test_what_came_in_while_a_person_was_asked_stays(catalog: MakeCatalog, client: Client, space: str) -> None:
+    """A namespace is looked into again before it goes: what someone made meanwhile is not deleted with it."""
+    wtsctl = catalog("only")
+    assert wtsctl("deploy", "--no-wait").code == 0
+    late = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "theirs", "namespace": space}}
+    code, shown = on_a_screen(
+        wtsctl.arguments("delete"),
+        until=b"delete? [y/N]",
+        meanwhile=lambda: objects.apply(client, CONFIG_MAP, late),
+        keys=b"y\r",
+    )
+    assert code == 0
+    assert f"it holds {space}/ConfigMap/theirs" in shown
+    assert "theirs" in names(client, CONFIG_MAP, space)
+    assert names(client, DEPLOYMENT, space) == set()
 
 
 def test_only_the_named_model(catalog: MakeCatalog, client: Client, space: str) -> None:

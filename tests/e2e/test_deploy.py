@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import os
-import pty
-import select
 import signal
-import subprocess
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +11,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.command import Wtsctl, environment
+from tests.command import Wtsctl, on_a_screen
 from wtsctl.cluster import objects
 from wtsctl.cluster.client import Client
 from wtsctl.cluster.config import connect
@@ -194,41 +191,6 @@ def _text(path: Path) -> str:
         return ""
 
 
-def on_a_screen(command: list[str], *, until: bytes, keys: bytes = b"", seconds: float = 90) -> tuple[int, str]:
-    """Run on a terminal of 100 columns, press `keys` once `until` was seen; exit code and everything shown."""
-    primary, secondary = pty.openpty()
-    with subprocess.Popen(
-        command,
-        stdin=secondary,
-        stdout=secondary,
-        stderr=secondary,
-        start_new_session=True,
-        env=environment() | {"TERM": "xterm", "COLUMNS": "100", "LINES": "30"},
-        # Its controlling terminal, so that Ctrl-C reaches it as a signal.
-        preexec_fn=_take_terminal,  # noqa: PLW1509
-    ) as process:
-        os.close(secondary)
-        shown, pressed, deadline = b"", not keys, time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            if select.select([primary], [], [], 0.2)[0]:
-                try:
-                    shown += os.read(primary, 65536)
-                except OSError:
-                    break
-            if not pressed and until in shown:
-                os.write(primary, keys)
-                pressed = True
-        os.close(primary)
-        return process.wait(timeout=10), shown.decode()
-
-
-def _take_terminal() -> None:
-    import fcntl
-    import termios
-
-    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-
-
 def test_ctrl_c_on_a_screen(deployed: Wtsctl, client: Client, space: str) -> None:
     """The live table shows each model; Ctrl-C ends it with 130, the cursor back, and what was applied."""
     objects.delete(client, POD, space, pod_of(client, space, "small"))
@@ -249,14 +211,6 @@ def test_a_screen_to_the_end(deployed: Wtsctl) -> None:
     plain = on_a_screen([*deployed.arguments("status"), "--no-color"], until=b"")
     assert plain[0] == 0
     assert "\x1b[32m" not in plain[1]
-
-
-def test_delete_asks_on_a_screen(deployed: Wtsctl, client: Client, space: str) -> None:
-    """A person is asked, and "no" leaves everything as it is."""
-    code, shown = on_a_screen(deployed.arguments("delete"), until=b"delete? [y/N]", keys=b"n\r")
-    assert code == 130
-    assert "Deployment/small" in shown
-    assert pod_of(client, space, "small")
 
 
 def test_delete_leaves_nothing(deployed: Wtsctl, client: Client, space: str) -> None:

@@ -23,6 +23,7 @@ from wtsctl.cluster.discovery import (
 from wtsctl.cluster.faults import ApiRefused
 from wtsctl.cluster.observe import look
 from wtsctl.cluster.watch import Follower, Selection
+from wtsctl.errors import ClusterError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
@@ -158,7 +159,7 @@ def foreign(client: Client, discovery: Discovery, namespace: str, ours: Collecti
 
 
 def remove(client: Client, targets: Sequence[Target]) -> list[Target]:
-    """Ask for the deletion of every target at once; returns them with what became of the request.
+    """Ask for the deletion of every target at once; returns them with what became of the request, never raises.
 
     An object that is already gone counts as deleted.
     """
@@ -171,6 +172,8 @@ def remove(client: Client, targets: Sequence[Target]) -> list[Target]:
                 return replace(target, fate=Fate.KEPT, note="another one of this name was made meanwhile")
             if error.status != _NOT_FOUND:
                 return replace(target, fate=Fate.FAILED, note=error.problem.message)
+        except ClusterError as error:
+            return replace(target, fate=Fate.FAILED, note=error.problems[0].message)
         return replace(target, fate=Fate.DELETED)
 
     with ThreadPoolExecutor(8) as pool:
@@ -189,6 +192,9 @@ def wait_gone(
     """Wait until the targets and the pods they ran are gone; returns the identities that are still there.
 
     One watch for each kind and namespace. `note` hears every few seconds what is left.
+
+    Raises:
+        ClusterError: it cannot be known what is left.
     """
     uids = {target.uid for target in targets}
     spaces = {(target.kind, target.namespace) for target in targets}
@@ -207,6 +213,8 @@ def wait_gone(
                     if item["metadata"]["uid"] in uids or (item["kind"] == POD.kind and _of(item, instances))
                 )
             now = time.monotonic()
+            if now >= deadline and follower.trouble:
+                raise follower.trouble
             if not left or now >= deadline:
                 return left
             if now >= say_at:

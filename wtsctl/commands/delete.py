@@ -94,18 +94,27 @@ def delete(
 
 def _spared(run: _Run, targets: list[Target], *, keep_cache: bool) -> list[Target]:
     """The targets, those that have to stay marked as kept with the reason."""
-    from wtsctl.cluster.discovery import CLAIM, NAMESPACE, Discovery
+    from wtsctl.cluster.discovery import CLAIM
+    from wtsctl.cluster.remove import Fate
+
+    if keep_cache:
+        targets = [replace(one, fate=Fate.KEPT, note="--keep-cache") if one.kind is CLAIM else one for one in targets]
+    return _unless_held(run, targets, {one.identity for one in targets if one.fate is Fate.PENDING})
+
+
+def _unless_held(run: _Run, targets: list[Target], ours: set[str]) -> list[Target]:
+    """The targets, the namespaces among them that hold something else than `ours` marked as kept."""
+    from wtsctl.cluster.discovery import NAMESPACE, Discovery
     from wtsctl.cluster.faults import ApiRefused
     from wtsctl.cluster.remove import Fate, foreign
 
     discovery = Discovery(run.client)
-    going = {one.identity for one in targets if not (keep_cache and one.kind is CLAIM)}
     marked: list[Target] = []
     for one in targets:
-        note = "--keep-cache" if keep_cache and one.kind is CLAIM else ""
+        note = ""
         if one.kind is NAMESPACE:
             try:
-                held = foreign(run.client, discovery, one.name, going)
+                held = foreign(run.client, discovery, one.name, ours)
             except ApiRefused as error:
                 note = f"it cannot be known what else lies in it: {error.problem.message}"
             else:
@@ -118,16 +127,16 @@ def _spared(run: _Run, targets: list[Target], *, keep_cache: bool) -> list[Targe
 def _deleted(run: _Run, targets: list[Target], *, ask: bool) -> Result:
     from wtsctl.cluster.discovery import NAMESPACE
     from wtsctl.cluster.remove import Fate, remove, wait_gone
-    from wtsctl.errors import ExitCode, Problem
+    from wtsctl.errors import ClusterError, ExitCode, Problem
     from wtsctl.report.delete import intention
 
     going = [one for one in targets if one.fate is Fate.PENDING]
     if not going:
-        run.screen.note("nothing to delete: none of it is in the cluster")
+        run.screen.note("nothing to delete: " + ("what is left is kept" if targets else "none of it is in the cluster"))
         return _result(targets, [], ExitCode.OK, [])
     for line in intention(targets):
         run.screen.note(line) if not ask else run.screen.warn(line)
-    if ask and not typer.confirm("delete?", err=True):
+    if ask and not _agreed():
         return _result(targets, [], ExitCode.INTERRUPTED, [Problem("interrupted", "nothing was deleted")])
     done = [one for one in targets if one.fate is Fate.KEPT]
     left: list[str] = []
@@ -137,7 +146,11 @@ def _deleted(run: _Run, targets: list[Target], *, ask: bool) -> Result:
             batch = [one for one in going if (one.kind is NAMESPACE) is namespaces]
             if not batch or left:
                 continue
-            removed = remove(run.client, batch)
+            if namespaces:
+                # Once more: someone may have put something in meanwhile, and of ours nothing should be left.
+                batch = _unless_held(run, batch, set())
+                done += [one for one in batch if one.fate is Fate.KEPT]
+            removed = remove(run.client, [one for one in batch if one.fate is Fate.PENDING])
             done += removed
             asked = [one for one in removed if one.fate is Fate.DELETED]
             if run.wait and asked:
@@ -151,39 +164,51 @@ def _deleted(run: _Run, targets: list[Target], *, ask: bool) -> Result:
                 )
     except KeyboardInterrupt:
         text = "interrupted; what was asked to go still goes, and a second delete takes the rest"
-        known = {one.uid for one in done}
-        return _result(
-            [*done, *(one for one in going if one.uid not in known)],
-            [],
-            ExitCode.INTERRUPTED,
-            [Problem("interrupted", text)],
-        )
-    return _ended(run, targets, done, left)
+        return _result(_merged(targets, done), [], ExitCode.INTERRUPTED, [Problem("interrupted", text)])
+    except ClusterError as error:
+        text = "it cannot be known what is gone; what was asked to go still goes, and a second delete takes the rest"
+        problems = [*error.problems, Problem("delete.not-watched", text)]
+        return _result(_merged(targets, done), [], error.exit_code, problems)
+    return _ended(run, _merged(targets, done), left)
 
 
-def _ended(run: _Run, targets: list[Target], done: list[Target], left: list[str]) -> Result:
-    from wtsctl.cluster.remove import Fate
+def _agreed() -> bool:
+    """Whether the person at the terminal says yes; Ctrl-C and the end of input are a no."""
+    try:
+        return typer.confirm("delete?", err=True)
+    except typer.Abort:
+        sys.stderr.write("\n")
+        return False
+
+
+def _merged(targets: list[Target], done: list[Target]) -> list[Target]:
+    """All targets, with what is known of those that are done."""
+    known = {one.uid: one for one in done}
+    return [known.get(one.uid, one) for one in targets]
+
+
+def _ended(run: _Run, targets: list[Target], left: list[str]) -> Result:
     from wtsctl.errors import ExitCode, Problem
 
-    known = {one.uid: one for one in done}
-    final = [known.get(one.uid, one) for one in targets]
-    problems = [Problem("cluster.refused", one.note, one.identity) for one in final if one.fate is Fate.FAILED]
-    code = ExitCode.CLUSTER if problems else ExitCode.OK
-    if left:
-        text = f"still there after {run.timeout:g} s: {', '.join(left)}"
-        hint = "a finalizer or a pod that does not stop holds them; see `kubectl describe`"
-        problems.append(Problem("delete.timeout", text, hint=hint))
-        code = code or ExitCode.NOT_READY
-    return _result(final, left, code, problems)
+    if not left:
+        return _result(targets, left, ExitCode.OK, [])
+    text = f"still there after {run.timeout:g} s: {', '.join(left)}"
+    hint = "a finalizer or a pod that does not stop holds them; see `kubectl describe`"
+    return _result(targets, left, ExitCode.NOT_READY, [Problem("delete.timeout", text, hint=hint)])
 
 
 def _result(targets: list[Target], left: list[str], code: ExitCode, problems: list[Problem]) -> Result:
+    from wtsctl.cluster.remove import Fate
+    from wtsctl.errors import ExitCode, Problem
     from wtsctl.report.delete import delete_data, show_delete
     from wtsctl.report.result import Result
 
+    refused = [Problem("cluster.refused", one.note, one.identity) for one in targets if one.fate is Fate.FAILED]
+    if refused and code is not ExitCode.INTERRUPTED:
+        code = ExitCode.CLUSTER
     return Result(
         data=delete_data(targets, left),
         show=lambda shown: show_delete(shown, targets),
         exit_code=code,
-        problems=tuple(problems),
+        problems=(*refused, *problems),
     )
