@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from wtsctl.cluster.remove import Fate
+from wtsctl.printable import printable
 from wtsctl.report.models import plain_table
 
 if TYPE_CHECKING:
@@ -45,6 +46,6 @@ def show_delete(terminal: Terminal, targets: Sequence[Target]) -> None:
     for name in ("OBJECT", "OUTCOME", "NOTE"):
         table.add_column(name, overflow="fold")
     for one in targets:
-        table.add_row(one.identity, Text(one.fate.value, style=_STYLES[one.fate]), one.note)
+        table.add_row(one.identity, Text(one.fate.value, style=_STYLES[one.fate]), printable(one.note))
     if targets:
         terminal.print(table)

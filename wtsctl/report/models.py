@@ -110,7 +110,7 @@ def findings(healths: Iterable[ModelHealth], evidence: Mapping[str, Evidence]) -
             continue
         about = f" (pod {one.pod}{_container(one)})" if one.pod else ""
         text = printable(one.message, _MESSAGE)
-        lines.append(f"{one.subject.name}: {one.reason}{': ' if text else ''}{text}{about}")
+        lines.append(f"{one.subject.name}: {printable(one.reason)}{': ' if text else ''}{text}{about}")
         found = evidence.get(one.subject.name)
         if found is not None:
             lines += [f"    event: {printable(event, _MESSAGE)}" for event in found.events if text not in event]

@@ -91,7 +91,8 @@ class ProgressView:
             began = self._began(name, phase, progress.elapsed)
             what = "" if health.ready else printable(health.message, _REASON)
             if health.reason and health.reason not in _ROUTINE and not health.ready:
-                what = f"{health.reason}: {what}" if what else health.reason
+                reason = printable(health.reason)
+                what = f"{reason}: {what}" if what else reason
             pods = f"{health.ready_pods}/{health.wanted}"
             table.add_row(name, phase_text(phase), pods, span(progress.elapsed - began), Text(what, style="dim"))
         done = sum(verdict.value == "ready" for verdict in progress.verdicts.values())
