@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from pytest_httpserver import HTTPServer
 
 VERSION = {"major": "1", "minor": "36"}
+JSON = {"Content-Type": "application/json"}
 PODS = "/api/v1/namespaces/llm/pods"
 
 
@@ -228,7 +230,7 @@ class Watched:
     """A server of one list, whose watches play one script after another and then stay silent."""
 
     def __init__(
-        self, httpserver: HTTPServer, lists: list[dict[str, Any]], watches: list[list[dict[str, Any]]]
+        self, httpserver: HTTPServer, lists: list[dict[str, Any] | Response], watches: list[list[dict[str, Any]]]
     ) -> None:
         self._lists, self._watches = lists, watches
         self.versions: list[str] = []
@@ -236,7 +238,8 @@ class Watched:
 
     def _answer(self, request: Any) -> Response:
         if request.args.get("watch") != "true":
-            return Response(json.dumps(self._lists.pop(0)), content_type="application/json")
+            answer = self._lists.pop(0)
+            return answer if isinstance(answer, Response) else Response(json.dumps(answer), 200, JSON)
         self.versions.append(request.args["resourceVersion"])
         events = self._watches.pop(0) if self._watches else []
         return Response("".join(json.dumps(event) + "\n" for event in events), content_type="application/json")
@@ -288,6 +291,26 @@ def test_a_watch_cut_in_the_middle_goes_on(client: Client, httpserver: HTTPServe
     server = Watched(httpserver, [page("10", "a")], [[event("ADDED", "b", "11")], [event("ADDED", "c", "12")]])
     assert followed(client, lambda names: "c" in names) == {"a", "b", "c"}
     assert server.versions[:2] == ["10", "11"]
+
+
+def test_a_version_that_is_always_forgotten_is_not_asked_for_without_pause(
+    client: Client, httpserver: HTTPServer
+) -> None:
+    """A server that answers every watch with 410 gets no storm of lists."""
+    gone = {"type": "ERROR", "object": {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old"}}
+    server = Watched(httpserver, [page("10", "a")] * 100, [[gone]] * 100)
+    end = time.monotonic() + 2
+    assert followed(client, lambda _: time.monotonic() > end) == {"a"}
+    assert 1 < len(server.versions) < 6
+
+
+def test_a_right_that_is_missing_for_a_moment(client: Client, httpserver: HTTPServer) -> None:
+    """A list that was allowed and then is forbidden, as while the API server starts, is asked for again."""
+    gone = {"type": "ERROR", "object": {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old"}}
+    forbidden = status(403, "Forbidden", 'pods is forbidden: User "x" cannot list resource "pods": RBAC: not found')
+    server = Watched(httpserver, [page("10", "a"), forbidden, page("50", "b")], [[gone]])
+    assert followed(client, lambda names: names == {"b"}) == {"b"}
+    assert server.versions[0] == "10"
 
 
 def test_a_right_that_is_missing_ends_it(client: Client, httpserver: HTTPServer) -> None:

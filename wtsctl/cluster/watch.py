@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import queue
 import threading
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
@@ -22,9 +23,11 @@ if TYPE_CHECKING:
     from wtsctl.cluster.discovery import Kind
 
 # The server ends a watch after this; it bounds how long a connection that died silently goes unnoticed.
-_WATCH_SECONDS = 240
+_WATCH_SECONDS = 60
 _REOPEN_SECONDS = 0.1
-_GONE = 410
+# For how long the threads are waited for at the end; one in the middle of a request is left behind.
+_JOIN_SECONDS = 1.0
+_FORBIDDEN, _NOT_FOUND, _GONE, _TOO_MANY = 403, 404, 410, 429
 _FIRST_DELAY, _LONGEST_DELAY = 0.5, 8.0
 
 Key = tuple[str, str, str]
@@ -86,8 +89,9 @@ class Follower:
         with self._lock:
             for response in self._open.values():
                 response.shutdown()
+        deadline = time.monotonic() + _JOIN_SECONDS
         for thread in self._threads:
-            thread.join(timeout=2)
+            thread.join(timeout=max(0.0, deadline - time.monotonic()))
 
     @property
     def trouble(self) -> ClusterError | None:
@@ -135,14 +139,14 @@ class Follower:
             except ApiRefused as error:
                 if error.status == _GONE:
                     version = ""
-                    continue
-                if not self._passing(error):
-                    if not (selection.optional and error.status == 404):  # noqa: PLR2004
-                        self._end(error)
-                    else:
-                        self._set(selection, {})
+                elif self._passing(selection, error):
+                    self._note(selection, error)
+                elif selection.optional and error.status == _NOT_FOUND:
+                    self._set(selection, {})
                     return
-                self._note(selection, error)
+                else:
+                    self._end(error)
+                    return
             except ClusterUnreachable as error:
                 self._note(selection, error)
             except ClusterError as error:
@@ -151,10 +155,15 @@ class Follower:
             self._stop.wait(delay)
             delay = min(delay * 2, _LONGEST_DELAY)
 
-    @staticmethod
-    def _passing(error: ApiRefused) -> bool:
-        """Whether a refusal may be gone when asked again."""
-        return error.status >= 500 or error.status == 429  # noqa: PLR2004
+    def _passing(self, selection: Selection, error: ApiRefused) -> bool:
+        """Whether a refusal may be gone when asked again.
+
+        An API server that has just started forbids what it allows a moment later, until it has read its roles:
+        who was allowed once asks again.
+        """
+        if error.status == _FORBIDDEN:
+            return self._followed[selection].listed
+        return error.status >= 500 or error.status == _TOO_MANY  # noqa: PLR2004
 
     def _list(self, selection: Selection) -> str:
         items, version = objects.list_all(
