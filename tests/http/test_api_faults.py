@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import signal
+import subprocess
+import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
-from werkzeug import Response
+from werkzeug import Request, Response
 
-from tests.command import Wtsctl
+from tests.command import Wtsctl, environment
 from wtsctl.cluster import objects
 from wtsctl.cluster.client import Client
 from wtsctl.cluster.config import connect
@@ -329,15 +332,44 @@ def test_a_log_that_cannot_be_read_is_left_out(client: Client, httpserver: HTTPS
     assert evidence(client, "llm", "a", "server", ran=True) == Evidence(("BackOff: restarting",))
 
 
-def test_the_command_says_it_too(kubeconfig: Path, httpserver: HTTPServer, tmp_path: Path) -> None:
-    """Through the command line an endless login page is exit 4 and one message, without a traceback."""
-    httpserver.expect_request(re.compile(".*")).respond_with_data("<html>sign in</html>")
-    catalog = tmp_path / "models.yaml"
-    catalog.write_text(
+@pytest.fixture
+def catalog(tmp_path: Path) -> Path:
+    """A catalog of one model."""
+    path = tmp_path / "models.yaml"
+    path.write_text(
         "apiVersion: wtsctl/v1\nname: small\ndefaults: {namespace: llm, images: {llamacpp: 'x:1'}}\nmodels:\n"
         "- {name: a, runtime: llamacpp, model: /m.gguf, role: chat, maxModelLen: 512,\n"
         "   resources: {requests: {cpu: 1, memory: 1Gi}, limits: {cpu: 1, memory: 1Gi}}}\n"
     )
+    return path
+
+
+def test_ctrl_c_does_not_wait_for_an_answer(kubeconfig: Path, httpserver: HTTPServer, catalog: Path) -> None:
+    """An API server that says nothing, which is waited for half a minute, keeps nobody who presses Ctrl-C."""
+    go = threading.Event()
+    asked = threading.Event()
+
+    def silent(_: Request) -> Response:
+        asked.set()
+        go.wait(60)
+        return Response("", 503)
+
+    httpserver.expect_request(re.compile(".*")).respond_with_handler(silent)
+    command = [*Wtsctl(catalog, kubeconfig).arguments("status"), "-o", "json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()) as process:
+        assert asked.wait(60)
+        began = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        stdout, _ = process.communicate(timeout=60)
+        seconds = time.monotonic() - began
+    go.set()
+    assert (process.returncode, json.loads(stdout)["errors"][0]["code"]) == (130, "interrupted")
+    assert seconds < 10
+
+
+def test_the_command_says_it_too(kubeconfig: Path, httpserver: HTTPServer, catalog: Path) -> None:
+    """Through the command line an endless login page is exit 4 and one message, without a traceback."""
+    httpserver.expect_request(re.compile(".*")).respond_with_data("<html>sign in</html>")
     for command in ("deploy", "status"):
         done = Wtsctl(catalog, kubeconfig).json(command)
         assert (done.code, done.errors[0]["code"]) == (4, "cluster.unreachable")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from wtsctl.cluster import objects
 from wtsctl.cluster.discovery import NAMESPACE, Kind
 from wtsctl.cluster.faults import ApiRefused
+from wtsctl.cluster.parallel import each
 from wtsctl.errors import ClusterError, ClusterRefused, Problem
 from wtsctl.health.namespace import namespace as namespace_health
 from wtsctl.health.state import State
@@ -139,22 +140,21 @@ def prepare(
             problems[wanted] = Problem(problem.code, problem.message, "needed by " + ", ".join(users), problem.hint)
     if problems:
         raise _refused(list(problems.values()))
-    with ThreadPoolExecutor(parallel) as pool:
-        namespaces = {one.name for one in manifests if one.stage is Stage.NAMESPACE}
-        looked = dict(zip(namespaces, pool.map(lambda name: _look(client, name), namespaces), strict=True))
-        dying = [_dying(name, item) for name, item in looked.items() if item is not None]
-        if any(dying):
-            raise _refused([problem for problem in dying if problem])
-        missing = frozenset(name for name, item in looked.items() if item is None)
-        lists = sorted(
-            {
-                (kinds[one.api_version, one.kind], one.namespace)
-                for one in manifests
-                if one.namespace is not None and one.namespace not in missing
-            }
-        )
-        found = pool.map(lambda where: objects.list_all(client, where[0], where[1], labels=labels)[0], lists)
-        before = {_key(item): item for items in found for item in items}
+    namespaces = sorted({one.name for one in manifests if one.stage is Stage.NAMESPACE})
+    looked = dict(zip(namespaces, each(lambda name: _look(client, name), namespaces, parallel), strict=True))
+    dying = [_dying(name, item) for name, item in looked.items() if item is not None]
+    if any(dying):
+        raise _refused([problem for problem in dying if problem])
+    missing = frozenset(name for name, item in looked.items() if item is None)
+    lists = sorted(
+        {
+            (kinds[one.api_version, one.kind], one.namespace)
+            for one in manifests
+            if one.namespace is not None and one.namespace not in missing
+        }
+    )
+    found = each(lambda where: objects.list_all(client, where[0], where[1], labels=labels)[0], lists, parallel)
+    before = {_key(item): item for items in found for item in items}
     before |= {("Namespace", "", name): item for name, item in looked.items() if item}
     foreign = frozenset(
         name

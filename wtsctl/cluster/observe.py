@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ from wtsctl.cluster.discovery import (
     REPLICA_SET,
 )
 from wtsctl.cluster.faults import ApiRefused
+from wtsctl.cluster.parallel import each
 from wtsctl.cluster.watch import Selection
 from wtsctl.errors import ClusterError
 
@@ -49,7 +49,7 @@ def selections(namespaces: Iterable[str], labels: str, *, kserve: Iterable[str] 
     return tuple(made)
 
 
-def look(client: Client, chosen: Sequence[Selection], parallel: int = 8) -> list[Object]:
+def look(client: Client, chosen: Sequence[Selection]) -> list[Object]:
     """All objects of the selections, by one list each.
 
     Raises:
@@ -64,8 +64,7 @@ def look(client: Client, chosen: Sequence[Selection], parallel: int = 8) -> list
                 return []
             raise
 
-    with ThreadPoolExecutor(parallel) as pool:
-        return [item for items in pool.map(listed, chosen) for item in items]
+    return [item for items in each(listed, chosen) for item in items]
 
 
 @dataclass(frozen=True, slots=True)

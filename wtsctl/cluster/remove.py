@@ -22,6 +22,7 @@ from wtsctl.cluster.discovery import (
 )
 from wtsctl.cluster.faults import ApiRefused
 from wtsctl.cluster.observe import look
+from wtsctl.cluster.parallel import each
 from wtsctl.cluster.watch import Follower, Selection
 from wtsctl.errors import ClusterError
 
@@ -145,23 +146,21 @@ def foreign(client: Client, discovery: Discovery, namespace: str, ours: Collecti
         ApiRefused: a kind may not be listed, so it cannot be known.
     """
     kinds = [kind for kind in discovery.namespaced() if kind.kind not in _DERIVED]
-    with ThreadPoolExecutor(8) as pool:
-        lists = pool.map(lambda kind: objects.list_all(client, kind, namespace)[0], kinds)
-        held = [
-            objects.label(item["kind"], namespace, item["metadata"]["name"])
-            for items in lists
-            for item in items
-            if not item["metadata"].get("ownerReferences")
-            and not item["metadata"].get("deletionTimestamp")
-            and (item["kind"], item["metadata"]["name"]) not in _GIVEN
-        ]
+    held = [
+        objects.label(item["kind"], namespace, item["metadata"]["name"])
+        for items in each(lambda kind: objects.list_all(client, kind, namespace)[0], kinds)
+        for item in items
+        if not item["metadata"].get("ownerReferences")
+        and not item["metadata"].get("deletionTimestamp")
+        and (item["kind"], item["metadata"]["name"]) not in _GIVEN
+    ]
     return sorted(one for one in dict.fromkeys(held) if one not in ours)
 
 
-def remove(client: Client, targets: Sequence[Target]) -> list[Target]:
-    """Ask for the deletion of every target at once; returns them with what became of the request, never raises.
+def remove(client: Client, targets: Sequence[Target], told: Callable[[Target], None]) -> None:
+    """Ask for the deletion of every target at once; `told` hears of each, from any thread, what became of it.
 
-    An object that is already gone counts as deleted.
+    An object that is already gone counts as deleted. On Ctrl-C requests that are under way are still finished.
     """
 
     def one(target: Target) -> Target:
@@ -177,7 +176,8 @@ def remove(client: Client, targets: Sequence[Target]) -> list[Target]:
         return replace(target, fate=Fate.DELETED)
 
     with ThreadPoolExecutor(8) as pool:
-        return list(pool.map(one, targets))
+        for _ in pool.map(lambda target: told(one(target)), targets):
+            pass
 
 
 def wait_gone(

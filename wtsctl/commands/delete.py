@@ -150,9 +150,8 @@ def _deleted(run: _Run, targets: list[Target], *, ask: bool) -> Result:
                 # Once more: someone may have put something in meanwhile, and of ours nothing should be left.
                 batch = _unless_held(run, batch, set())
                 done += [one for one in batch if one.fate is Fate.KEPT]
-            removed = remove(run.client, [one for one in batch if one.fate is Fate.PENDING])
-            done += removed
-            asked = [one for one in removed if one.fate is Fate.DELETED]
+            remove(run.client, [one for one in batch if one.fate is Fate.PENDING], done.append)
+            asked = [one for one in done if one.fate is Fate.DELETED and (one.kind is NAMESPACE) is namespaces]
             if run.wait and asked:
                 left = wait_gone(
                     run.client,

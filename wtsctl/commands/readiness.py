@@ -144,20 +144,16 @@ def ask(connection: Connection, endpoint: Endpoint, seconds: float) -> Answer:
 
 def ask_all(connection: Connection, endpoints: Mapping[str, Endpoint], seconds: float) -> dict[str, Answer]:
     """Ask several endpoints at once."""
-    from concurrent.futures import ThreadPoolExecutor
+    from wtsctl.cluster.parallel import each
 
-    if not endpoints:
-        return {}
-    with ThreadPoolExecutor(min(_AT_ONCE, len(endpoints))) as pool:
-        asked = pool.map(lambda endpoint: ask(connection, endpoint, seconds), endpoints.values())
-        return dict(zip(endpoints, asked, strict=True))
+    asked = each(lambda endpoint: ask(connection, endpoint, seconds), endpoints.values(), _AT_ONCE)
+    return dict(zip(endpoints, asked, strict=True))
 
 
 def evidence_of(client: Client, healths: Iterable[ModelHealth]) -> dict[str, Evidence]:
     """Events and logs about the pods of models that are not as they should be, by model."""
-    from concurrent.futures import ThreadPoolExecutor
-
     from wtsctl.cluster.observe import evidence
+    from wtsctl.cluster.parallel import each
     from wtsctl.health.state import Phase
 
     stuck = [one for one in healths if not one.ready and one.pod]
@@ -167,5 +163,4 @@ def evidence_of(client: Client, healths: Iterable[ModelHealth]) -> dict[str, Evi
         ran = one.cause.crashed if one.cause else one.phase in {Phase.STARTING, Phase.LOADING, Phase.ENDPOINT}
         return evidence(client, one.subject.namespace, one.pod, container, ran=ran)
 
-    with ThreadPoolExecutor(8) as pool:
-        return {one.subject.name: found for one, found in zip(stuck, pool.map(collect, stuck), strict=True)}
+    return {one.subject.name: found for one, found in zip(stuck, each(collect, stuck), strict=True)}

@@ -93,7 +93,7 @@ class DeployReport:
         """Write the models on stdout, or the objects where no model was waited for."""
         if self.waited:
             self._show_models(terminal)
-        else:
+        elif self.applied.objects:
             self._show_objects(terminal)
 
     def _show_objects(self, terminal: Terminal) -> None:
