@@ -1,5 +1,10 @@
 """What every kind of test shares: the plugin modules that hold the fixtures."""
 
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
 from hypothesis import settings
 
 pytest_plugins = ["tests.llamacpp", "tests.sandboxes"]
@@ -7,3 +12,16 @@ pytest_plugins = ["tests.llamacpp", "tests.sandboxes"]
 # A busy machine makes single examples slow, which says nothing about the property.
 settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")
+
+
+@pytest.fixture
+def unprivileged(tmp_path: Path) -> Iterator[None]:  # noqa: ARG001 - made while root still may
+    """A test that runs as nobody when the run is root's, so that what root may do is refused here too."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)

@@ -106,7 +106,7 @@ def test_install_of_nothing_does_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "apt.log").exists()
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="as root apt would run; the refusal is for everybody else")
+@pytest.mark.usefixtures("unprivileged")
 def test_install_without_root_is_refused(tmp_path: Path) -> None:
     """Without root nothing is run, and the hint is what the user can run."""
     needs = (Need("nft", "nftables", "rules"),)

@@ -125,7 +125,7 @@ def test_missing_tools_are_named_before_anything_is_downloaded(tmp_path: Path, m
     assert not (tmp_path / "cache").exists()
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may build; the refusal is for everybody else")
+@pytest.mark.usefixtures("unprivileged")
 def test_without_root_the_build_is_refused(tmp_path: Path) -> None:
     """Without root the message says that only the node needs the image."""
     with pytest.raises(SandboxError, match="needs root") as raised:
