@@ -8,7 +8,7 @@ import pytest
 
 from tests.cluster.conftest import namespace
 from wtsctl.cluster import objects
-from wtsctl.cluster.discovery import CONFIG_MAP, DEPLOYMENT, NAMESPACE
+from wtsctl.cluster.discovery import CLAIM, CONFIG_MAP, DEPLOYMENT, NAMESPACE
 
 if TYPE_CHECKING:
     from tests.cluster.conftest import Forwarder, MakeCatalog
@@ -165,6 +165,47 @@ def test_someone_elses_namespace_is_used_and_left_as_it_is(catalog: MakeCatalog,
     assert done.outcomes[f"Namespace/{space}"] == "unchanged"
     labels = objects.get(client, NAMESPACE, "", space)["metadata"]["labels"]
     assert labels == {"team": "workshops", "kubernetes.io/metadata.name": space}
+
+
+def test_someone_elses_volume_is_used_and_never_deleted(catalog: MakeCatalog, client: Client, space: str) -> None:
+    """A claim that was there gets no labels of ours, and neither a deploy nor a delete changes it."""
+    namespace(client, space)
+    spec = {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "7Gi"}}}
+    theirs = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": "weights", "namespace": space},
+        "spec": spec,
+    }
+    client.exchange("POST", CLAIM.path(space), query={"fieldManager": "someone-else"}, body=theirs)
+    before = objects.get(client, CLAIM, space, "weights")
+    wtsctl = catalog("only", runtime="vllm", model="org/model", more="cache: {claim: weights, size: 1Gi}\n")
+    done = wtsctl.json("deploy", "--no-wait")
+    assert done.code == 0
+    assert done.outcomes[f"{space}/PersistentVolumeClaim/weights"] == "unchanged"
+    gone = wtsctl.json("delete", "--yes")
+    assert gone.code == 0
+    assert f"{space}/PersistentVolumeClaim/weights" not in gone.outcomes
+    assert objects.get(client, CLAIM, space, "weights") == before
+
+
+def test_another_catalogs_objects_are_not_taken_over(catalog: MakeCatalog, client: Client, space: str) -> None:
+    """Two catalogs with a model of one name in one namespace: the second is refused, unless it is forced."""
+    first = catalog("only")
+    assert first("deploy", "--no-wait").code == 0
+    second = catalog("only")
+    second.catalog.write_text(second.catalog.read_text().replace(f"name: {space}", "name: another", 1))
+    refused = second.json("deploy", "--no-wait")
+    assert refused.code == 4
+    assert refused.data is None
+    assert {one["where"] for one in refused.errors} == {f"{space}/Service/only", f"{space}/Deployment/only"}
+    assert f"belongs to the catalog '{space}'" in refused.errors[0]["message"]
+    part_of = objects.get(client, DEPLOYMENT, space, "only")["metadata"]["labels"]["app.kubernetes.io/part-of"]
+    assert part_of == space
+    forced = second.json("deploy", "--no-wait", "--force-conflicts")
+    assert forced.code == 0
+    assert forced.outcomes[f"{space}/Deployment/only"] == "configured"
+    assert forced.outcomes[f"Namespace/{space}"] == "unchanged"
 
 
 def test_a_failing_stage_is_the_last(catalog: MakeCatalog, client: Client, space: str) -> None:

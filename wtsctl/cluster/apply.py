@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from wtsctl.cluster.discovery import Discovery
 
 MANAGED_BY = "app.kubernetes.io/managed-by"
+_PART_OF = "app.kubernetes.io/part-of"
+# What others put something into, so that taking one over would mean deleting theirs one day.
+_HOLDERS = frozenset({"Namespace", "PersistentVolumeClaim"})
 _FORBIDDEN, _NOT_FOUND = 403, 404
 
 
@@ -99,19 +102,19 @@ class Prepared:
         manifests: in the order of the deploy.
         kinds: by apiVersion and kind.
         before: the objects as they are, by kind, namespace and name.
-        foreign: namespaces that exist and are not ours: they are used and left as they are.
+        foreign: of `before`, namespaces and claims that are not ours: they are used and left as they are.
         missing: namespaces that do not exist yet.
     """
 
     manifests: tuple[Manifest, ...]
     kinds: Mapping[tuple[str, str], Kind]
     before: Mapping[tuple[str, str, str], Object] = field(default_factory=dict)
-    foreign: frozenset[str] = frozenset()
+    foreign: frozenset[tuple[str, str, str]] = frozenset()
     missing: frozenset[str] = frozenset()
 
 
 def prepare(
-    client: Client, discovery: Discovery, manifests: Sequence[Manifest], labels: str, parallel: int
+    client: Client, discovery: Discovery, manifests: Sequence[Manifest], labels: str, options: Options
 ) -> Prepared:
     """Look before anything is changed: kinds, namespaces, and what is there already, by one list a kind.
 
@@ -120,10 +123,11 @@ def prepare(
         discovery: its kinds.
         manifests: what is to be applied.
         labels: the selector of our own objects.
-        parallel: how many requests at once.
+        options: how to apply.
 
     Raises:
-        ClusterRefused: kinds are missing, or a namespace is being deleted; `problems` has all of them.
+        ClusterRefused: kinds are missing, a namespace is being deleted, or objects are another catalog's and
+            `options.force` is not set; `problems` has all of them.
         ClusterError: the cluster cannot be spoken to.
     """
     kinds: dict[tuple[str, str], Kind] = {}
@@ -141,7 +145,7 @@ def prepare(
     if problems:
         raise _refused(list(problems.values()))
     namespaces = sorted({one.name for one in manifests if one.stage is Stage.NAMESPACE})
-    looked = dict(zip(namespaces, each(lambda name: _look(client, name), namespaces, parallel), strict=True))
+    looked = dict(zip(namespaces, each(lambda name: _look(client, name), namespaces, options.parallel), strict=True))
     dying = [_dying(name, item) for name, item in looked.items() if item is not None]
     if any(dying):
         raise _refused([problem for problem in dying if problem])
@@ -153,15 +157,27 @@ def prepare(
             if one.namespace is not None and one.namespace not in missing
         }
     )
-    found = each(lambda where: objects.list_all(client, where[0], where[1], labels=labels)[0], lists, parallel)
+    found = each(lambda where: _there(client, *where), lists, options.parallel)
     before = {_key(item): item for items in found for item in items}
     before |= {("Namespace", "", name): item for name, item in looked.items() if item}
-    foreign = frozenset(
-        name
-        for name, item in looked.items()
-        if item is not None and (item["metadata"].get("labels") or {}).get(MANAGED_BY) != objects.FIELD_MANAGER
-    )
+    others = {key: item for key, item in before.items() if not objects.carries(item, labels)}
+    foreign = frozenset(key for key in others if key[0] in _HOLDERS)
+    taken = [_another(one, others[_wanted(one)]) for one in manifests if _wanted(one) in others.keys() - foreign]
+    if taken and not options.force:
+        raise _refused(taken)
     return Prepared(tuple(manifests), kinds, before, foreign, missing)
+
+
+def _there(client: Client, kind: Kind, namespace: str) -> list[Object]:
+    """What any catalog of wtsctl's made, and of the kinds that are left alone all there is."""
+    labels = "" if kind.kind in _HOLDERS else f"{MANAGED_BY}={objects.FIELD_MANAGER}"
+    return objects.list_all(client, kind, namespace, labels=labels)[0]
+
+
+def _another(manifest: Manifest, item: Object) -> Problem:
+    owner = (item["metadata"].get("labels") or {}).get(_PART_OF, "")
+    hint = "use another name or namespace; if the catalog was renamed, --force-conflicts takes its objects over"
+    return Problem(ClusterRefused.code, f"it belongs to the catalog '{owner}'", manifest.identity, hint)
 
 
 def _refused(problems: list[Problem]) -> ClusterRefused:
@@ -238,8 +254,8 @@ def _collect(
 
 
 def _apply_one(client: Client, prepared: Prepared, options: Options, manifest: Manifest) -> Applied:
-    if manifest.stage is Stage.NAMESPACE and manifest.name in prepared.foreign:
-        # Ours would be the label by which `delete` later takes a namespace for its own.
+    if _wanted(manifest) in prepared.foreign:
+        # Ours would be the label by which `delete` later takes it for its own, with all that others put there.
         return Applied(manifest, Outcome.UNCHANGED, note="it was there before and is left as it is")
     if options.dry_run and manifest.namespace in prepared.missing:
         return Applied(manifest, Outcome.CREATED, note="not checked: its namespace does not exist yet")
@@ -250,7 +266,7 @@ def _apply_one(client: Client, prepared: Prepared, options: Options, manifest: M
         return Applied(manifest, Outcome.FAILED, error.problem)
     if created:
         return Applied(manifest, Outcome.CREATED)
-    before = prepared.before.get((manifest.kind, manifest.namespace or "", manifest.name))
+    before = prepared.before.get(_wanted(manifest))
     same = before is not None and _without_state(before) == _without_state(item)
     return Applied(manifest, Outcome.UNCHANGED if same else Outcome.CONFIGURED)
 
@@ -265,6 +281,10 @@ def _without_state(item: Object) -> dict[str, Any]:
 
 def _key(item: Object) -> tuple[str, str, str]:
     return item["kind"], item["metadata"].get("namespace", ""), item["metadata"]["name"]
+
+
+def _wanted(manifest: Manifest) -> tuple[str, str, str]:
+    return manifest.kind, manifest.namespace or "", manifest.name
 
 
 def _id(manifest: Manifest) -> str:

@@ -22,6 +22,12 @@ def label(kind: str, namespace: str, name: str) -> str:
     return f"{namespace}/{kind}/{name}" if namespace else f"{kind}/{name}"
 
 
+def carries(item: Object, labels: str) -> bool:
+    """Whether an object has every label of a selector of the form `a=b,c=d`."""
+    found = item["metadata"].get("labels") or {}
+    return all(found.get(key) == value for key, value in (part.split("=") for part in labels.split(",")))
+
+
 def get(client: Client, kind: Kind, namespace: str, name: str) -> Object:
     """One object.
 

@@ -124,14 +124,9 @@ def find(
             if error.status == _NOT_FOUND:
                 continue
             raise
-        if _ours(item, labels):
+        if objects.carries(item, labels):
             found.append(_target(NAMESPACE, item))
     return found
-
-
-def _ours(item: Object, labels: str) -> bool:
-    carried = item["metadata"].get("labels") or {}
-    return all(carried.get(key) == value for key, value in (part.split("=") for part in labels.split(",")))
 
 
 def _target(kind: Kind, item: Object) -> Target:

@@ -32,7 +32,7 @@ Parallel = Annotated[
     int, typer.Option("--parallel", metavar="N", min=1, max=64, help="Objects of one stage applied at once.")
 ]
 ForceConflicts = Annotated[
-    bool, typer.Option("--force-conflicts", help="Take over fields that another tool owns, instead of failing.")
+    bool, typer.Option("--force-conflicts", help="Take over what another tool or catalog owns, instead of failing.")
 ]
 # What one endpoint may take to list its models before it is asked again.
 _PROBE_SECONDS = 5.0
@@ -112,7 +112,7 @@ def _deployed(run: _Run, manifests: Sequence[Manifest]) -> Result:
 
     try:
         labels = own_labels(run.looked.catalog)
-        prepared = prepare(run.client, Discovery(run.client), manifests, labels, run.apply.parallel)
+        prepared = prepare(run.client, Discovery(run.client), manifests, labels, run.apply)
     except KeyboardInterrupt:
         problem = Problem("interrupted", "interrupted before anything was applied")
         return _result(run, ApplyResult(()), ExitCode.INTERRUPTED, [problem])
