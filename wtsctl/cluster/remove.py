@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from wtsctl.cluster.discovery import Discovery
 
 _INSTANCE = "app.kubernetes.io/instance"
-_NOT_FOUND, _CONFLICT = 404, 409
+_FORBIDDEN, _NOT_FOUND, _CONFLICT = 403, 404, 409
 _SAY_SECONDS = 3.0
 # What wtsctl has ever rendered, so that objects of models that left the catalog are found too.
 _KINDS = (DEPLOYMENT, SERVICE, CONFIG_MAP, SERVICE_ACCOUNT, CLAIM)
@@ -121,7 +121,8 @@ def find(
         try:
             item = objects.get(client, NAMESPACE, "", name)
         except ApiRefused as error:
-            if error.status == _NOT_FOUND:
+            # Who may not look at namespaces has been given one: it is not ours.
+            if error.status in {_NOT_FOUND, _FORBIDDEN}:
                 continue
             raise
         if objects.carries(item, labels):
