@@ -149,12 +149,13 @@ def test_volumes_are_named_aloud_and_can_be_kept(catalog: MakeCatalog, client: C
 
 def test_a_model_that_left_the_catalog_goes_too(catalog: MakeCatalog, client: Client, space: str) -> None:
     """A whole delete goes by the labels, so that nothing of an older catalog is left behind."""
+    namespace(client, space)
     wtsctl = catalog("old", "new")
     wtsctl("deploy")
     smaller = catalog("new")
     done = smaller.json("delete", "--yes")
     assert done.outcomes[f"{space}/Deployment/old"] == "deleted"
-    assert space not in names(client, NAMESPACE, "")
+    assert names(client, DEPLOYMENT, space) == names(client, SERVICE, space) == set()
 
 
 def test_what_does_not_go_is_named(catalog: MakeCatalog, client: Client, space: str) -> None:
