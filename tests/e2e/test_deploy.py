@@ -20,6 +20,8 @@ from wtsctl.cluster.discovery import NAMESPACE, POD
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from tests.sandboxes import Cluster
+
 pytestmark = pytest.mark.e2e
 
 MODELS = ("small", "other")
@@ -52,17 +54,17 @@ def space() -> str:
 
 
 @pytest.fixture(scope="module")
-def client(node: Path) -> Client:
+def client(node: Cluster) -> Client:
     """A client with all rights."""
-    return Client(connect(node))
+    return Client(connect(node.kubeconfig))
 
 
 @pytest.fixture(scope="module")
-def deployed(node: Path, space: str, client: Client, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wtsctl]:
+def deployed(node: Cluster, space: str, client: Client, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wtsctl]:
     """Two models, up and answering."""
     catalog = tmp_path_factory.mktemp("deploy") / "models.yaml"
     catalog.write_text(CATALOG.format(space=space, image=IMAGE) + "".join(ENTRY.format(name=name) for name in MODELS))
-    wtsctl = Wtsctl(catalog, node)
+    wtsctl = Wtsctl(catalog, node.kubeconfig)
     first = wtsctl.json("deploy", "--timeout", "5m", timeout=400)
     assert first.code == 0, first.stdout + first.stderr
     assert {one["name"]: one["verdict"] for one in first.data["models"]} == dict.fromkeys(MODELS, "ready")
