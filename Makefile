@@ -51,5 +51,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	    else echo "error: $(PYTHON) has no venv module; install it (Debian: apt-get install python3-venv)" >&2; exit 1; fi; fi
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q --disable-pip-version-check --upgrade -c constraints.txt pip
-	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e . --group dev
+	@# Where there is no Go, the sandbox's extra brings one.
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt --group dev \
+	    -e ".$$(command -v go >/dev/null || echo '[sandbox]')"
 	@touch $@
