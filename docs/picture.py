@@ -3,7 +3,7 @@
     eval "$(wtsctl sandbox env)"
     python docs/picture.py
 
-The commands are run, not imagined: standard output goes to a pseudo-terminal of 118 columns, so that it is coloured
+The commands are run, not imagined: standard output goes to a pseudo-terminal of 150 columns, so that it is coloured
 and laid out as for a person, and what they print is drawn as it came.
 """
 
@@ -13,17 +13,19 @@ import fcntl
 import io
 import os
 import pty
+import re
 import struct
 import subprocess
 import sys
 import termios
 from pathlib import Path
 
+from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console
 from rich.terminal_theme import TerminalTheme
 from rich.text import Text
 
-COLUMNS = 118
+COLUMNS = 150
 COMMANDS = ["wtsctl deploy --profile sandbox", "wtsctl status --profile sandbox", "wtsctl smoke-test --profile sandbox"]
 TARGET = Path(__file__).parent / "images" / "demo.svg"
 THEME = TerminalTheme(
@@ -66,7 +68,11 @@ def main() -> None:
         console.print(Text.from_ansi(run(command).rstrip("\n")), soft_wrap=True)
         console.print()
     TARGET.parent.mkdir(exist_ok=True)
-    TARGET.write_text(console.export_svg(title="wtsctl on a machine with two cores and no GPU", theme=THEME))
+    # Without the fonts that rich would have a browser fetch from elsewhere.
+    drawing = re.sub(r"@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
+    drawing = drawing.replace("Fira Code, monospace", "monospace")
+    title = "wtsctl on a machine with two cores and no GPU"
+    TARGET.write_text(console.export_svg(title=title, theme=THEME, code_format=drawing))
 
 
 if __name__ == "__main__":
