@@ -122,3 +122,10 @@ def namespace(client: Client, name: str, **metadata: Any) -> None:
     """Make a namespace as someone else would."""
     document = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, **metadata}}
     client.exchange("POST", "/api/v1/namespaces", body=document)
+
+
+def quota(client: Client, name: str, hard: dict[str, str]) -> None:
+    """Limit what a namespace may hold, as its owner would."""
+    metadata = {"name": "limits", "namespace": name}
+    document = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": metadata, "spec": {"hard": hard}}
+    client.exchange("POST", f"/api/v1/namespaces/{name}/resourcequotas", body=document)

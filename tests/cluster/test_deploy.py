@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.cluster.conftest import namespace
+from tests.cluster.conftest import namespace, quota
 from wtsctl.cluster import objects
 from wtsctl.cluster.discovery import CLAIM, CONFIG_MAP, DEPLOYMENT, NAMESPACE
 
@@ -211,13 +211,7 @@ def test_another_catalogs_objects_are_not_taken_over(catalog: MakeCatalog, clien
 def test_a_failing_stage_is_the_last(catalog: MakeCatalog, client: Client, space: str) -> None:
     """Where the volume is refused, no model is applied, and the result says which objects are there and which not."""
     namespace(client, space)
-    quota = {
-        "apiVersion": "v1",
-        "kind": "ResourceQuota",
-        "metadata": {"name": "no-volumes", "namespace": space},
-        "spec": {"hard": {"persistentvolumeclaims": "0"}},
-    }
-    client.exchange("POST", f"/api/v1/namespaces/{space}/resourcequotas", body=quota)
+    quota(client, space, {"persistentvolumeclaims": "0"})
     wtsctl = catalog("only", runtime="vllm", model="org/model", more="cache: {claim: weights, size: 1Gi}\n")
     done = wtsctl.json("deploy")
     assert done.code == 4
@@ -244,13 +238,7 @@ def test_what_does_not_fit_is_named_at_the_timeout(catalog: MakeCatalog) -> None
 def test_a_pod_that_may_not_be_made_ends_the_wait_early(catalog: MakeCatalog, client: Client, space: str) -> None:
     """A quota that refuses the pod is a failure with the controller's message, long before the timeout."""
     namespace(client, space)
-    quota = {
-        "apiVersion": "v1",
-        "kind": "ResourceQuota",
-        "metadata": {"name": "no-pods", "namespace": space},
-        "spec": {"hard": {"pods": "0"}},
-    }
-    client.exchange("POST", f"/api/v1/namespaces/{space}/resourcequotas", body=quota)
+    quota(client, space, {"pods": "0"})
     done = catalog("only", replicas=1).json("deploy", "--timeout", "90s")
     assert done.code == 5
     assert done.seconds < 45

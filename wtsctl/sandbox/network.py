@@ -110,12 +110,10 @@ def connect(link: Link, pid: int) -> None:
 
 def disconnect(name: str) -> None:
     """Remove the pair if it is there."""
-    if not exists(name):
-        return
     try:
         _ip("link", "delete", name)
     except SandboxError:
-        # The kernel removes it too, once the namespace of its other end is gone: that may be now.
+        # Not there, or the kernel took it meanwhile with the namespace of its other end.
         if exists(name):
             raise
 

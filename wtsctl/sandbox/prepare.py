@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from wtsctl.sandbox.layout import Layout
 
-API_PORT = 6443
-
 # What the sandbox sees its state folder and programs as: short, since the path of a Unix socket is bounded.
 _ROOT = "/run/wtsctl/state"
 _PROGRAMS = "/run/wtsctl/bin"
@@ -62,11 +60,6 @@ class Wanted:
             "apiPort": self.api_port,
             "programs": {name: str(path) for name, path in self.programs.items()},
         }
-
-
-def server(plan: Mapping[str, Any]) -> str:
-    """The API server's URL, from a plan."""
-    return str(plan["server"])
 
 
 def read_plan(layout: Layout) -> dict[str, Any] | None:
@@ -110,7 +103,9 @@ def write(layout: Layout, wanted: Wanted) -> dict[str, Any]:
     kubectl = layout.state / _SHELL / "kubectl"
     kubectl.unlink(missing_ok=True)
     kubectl.symlink_to(wanted.programs["kubectl"])
-    kubeconfig.write(layout.kubeconfig, name=f"wtsctl-{layout.name}", server=server(plan), pki=layout.pki, user="admin")
+    kubeconfig.write(
+        layout.kubeconfig, name=f"wtsctl-{layout.name}", server=plan["server"], pki=layout.pki, user="admin"
+    )
     return plan
 
 
