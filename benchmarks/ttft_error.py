@@ -26,7 +26,7 @@ from collections.abc import Callable
 
 import httpx
 
-from wtsctl.catalog.model import Prompt
+from wtsctl.catalog.smoke import Prompt
 from wtsctl.latency.statistics import nearest_rank
 from wtsctl.probe.chat import ask, chat_request
 from wtsctl.probe.session import Session

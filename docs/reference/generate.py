@@ -29,12 +29,32 @@ _ENTRIES = (
     "Gpu",
     "Secrets",
     "SecretReference",
+    "ExternalSecret",
     "Cache",
+    "Platform",
+    "NetworkPolicy",
+    "Monitoring",
+    "Quota",
+    "PriorityClass",
+    "Access",
     "Model",
     "Service",
     "Parallel",
     "Resources",
     "ResourceList",
+    "ChatTemplate",
+    "ToolCalling",
+    "Lora",
+    "LoraAdapter",
+    "KServe",
+    "Download",
+    "Toleration",
+    "Autoscale",
+    "Expose",
+    "Gateway",
+    "Tls",
+    "Patch",
+    "PatchOperation",
     "Prompt",
     "Assertion",
     "Budget",
@@ -87,6 +107,8 @@ def _kind(value: dict[str, Any], definitions: dict[str, Any]) -> str:
         return _referred(value["$ref"].rpartition("/")[2], definitions)
     if "const" in value or "enum" in value:
         return " · ".join(f"`{word}`" for word in value.get("enum") or [value["const"]])
+    if "type" not in value:
+        return "anything"
     kind = next(iter([value["type"]] if isinstance(value["type"], str) else value["type"]))
     if kind == "array":
         inner = _kind(value["items"], definitions)
@@ -95,7 +117,8 @@ def _kind(value: dict[str, Any], definitions: dict[str, Any]) -> str:
         return _free_keys(value, definitions)
     if kind == "string":
         return f"[{_FORMS[value['pattern']][0]}](#forms)" if "pattern" in value else "text"
-    return {"integer": "integer" + _range(value), "boolean": "`true` · `false`"}[kind]
+    names = {"integer": "integer" + _range(value), "number": "number" + _range(value), "boolean": "`true` · `false`"}
+    return names[kind]
 
 
 def _free_keys(value: dict[str, Any], definitions: dict[str, Any]) -> str:
@@ -103,6 +126,8 @@ def _free_keys(value: dict[str, Any], definitions: dict[str, Any]) -> str:
     if forms:
         (form, inner) = next(iter(forms.items()))
         return f"mapping of [{_FORMS[form][0]}](#forms) to {_kind(inner, definitions)}"
+    if value["additionalProperties"] is True:
+        return "mapping"
     return f"mapping of names to {_kind(value['additionalProperties'], definitions)}"
 
 
@@ -117,6 +142,8 @@ def _referred(name: str, definitions: dict[str, Any]) -> str:
 
 def _range(value: dict[str, Any]) -> str:
     low, high = value.get("minimum"), value.get("maximum")
+    if (above := value.get("exclusiveMinimum")) is not None:
+        return f" above {above}" + (f", at most {high}" if high is not None else "")
     if low is not None and high is not None:
         return f" from {low} to {high}"
     return f", at least {low}" if low is not None else ""

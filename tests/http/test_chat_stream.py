@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.rawserver import LAST_CHUNK, RESET, SSE, RawServer, answer, chunk
-from wtsctl.catalog.model import Prompt
+from wtsctl.catalog.smoke import Prompt
 from wtsctl.latency.failure import FailureKind
 from wtsctl.probe.chat import ask
 from wtsctl.probe.session import Session

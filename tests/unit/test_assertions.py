@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from wtsctl.catalog.model import Assertion
+from wtsctl.catalog.smoke import Assertion
 from wtsctl.latency.assertions import check
 from wtsctl.latency.failure import FailureKind, ProbeFailure
 from wtsctl.latency.sample import Sample

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from wtsctl.catalog.model import Budget, Prompt
+from wtsctl.catalog.smoke import Budget, Prompt
 from wtsctl.errors import ExitCode
 from wtsctl.latency.budget import Verdict, judge
 from wtsctl.latency.failure import FailureKind, ProbeFailure

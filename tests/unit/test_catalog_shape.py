@@ -35,8 +35,8 @@ WRONG = {
         ("role: code", "role: code\n  zzz:"),
         (
             "models.yaml:12:3: models[0] (granite-8b): unknown key 'zzz'\n  hint: known keys: name, aliases, runtime, "
-            "model, role, namespace, service, image, replicas, gpus, parallel, maxModelLen, args, threads, resources, "
-            "startupTimeout, path, smoke, budgets"
+            "model, config, role, namespace, service, image, replicas, gpus, gpu, parallel, maxModelLen, dtype, "
+            "quantization, kvCacheDtype, gpuMemoryUtilization, maxNumSeqs, chatTemplate and 20 more"
         ),
     ),
     "missing key": (

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+_LISTED = 20
 Path = tuple[str | int, ...]
 """Keys and indices from the root of the document to a value."""
 
@@ -101,5 +102,10 @@ def missing_name(word: str, known: Iterable[str], what: str) -> str:
         return near
     if not names:
         return f"there are no {what}"
-    shown = ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")  # noqa: PLR2004
-    return f"known {what}: {shown}"
+    return f"known {what}: {listed(names)}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """The names, or as many of them as a message can hold."""
+    more = len(names) - _LISTED
+    return ", ".join(names[:_LISTED]) + (f" and {more} more" if more > 0 else "")

@@ -49,6 +49,15 @@ _RESOURCE = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?/[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A
 _IMAGE = r"^[A-Za-z0-9][A-Za-z0-9._/:@-]*$"
 _ABSOLUTE = r"^/\S+$"
 _WORD = r"^\S+$"
+VERSION = r"^[0-9]{1,4}(\.[0-9]{1,4}){0,2}$"
+_ENV_NAME = r"^[A-Za-z_][A-Za-z0-9_]*$"
+_LABEL_KEY = r"^([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$"
+_HOST = r"^(\*\.)?[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)+$"
+_CIDR = r"^[0-9a-fA-F.:]+/[0-9]{1,3}$"
+_KIND = r"^[A-Z][A-Za-z0-9]*$"
+_URI = r"^[a-z][a-z0-9+.-]*://\S+$"
+URL_PATH = r"^/\S*$"
+_POINTER = r"^(/[^/]*)+$"
 
 FORMS: dict[str, tuple[str, str]] = {
     _LABEL: ("label", "lower-case letters, digits and '-', at most 63, with a letter or digit at both ends"),
@@ -69,6 +78,15 @@ FORMS: dict[str, tuple[str, str]] = {
     _IMAGE: ("image", "an image such as registry.example.com/vllm:v1.0, without spaces"),
     _ABSOLUTE: ("absolute path", "an absolute path"),
     _WORD: ("word", "text without spaces"),
+    VERSION: ("version", "a version such as 0.7 or 0.7.3"),
+    _ENV_NAME: ("variable", "the name of an environment variable: letters, digits and '_', no digit first"),
+    _LABEL_KEY: ("label key", "a label's name such as nvidia.com/gpu.product, its part after the '/' at most 63 long"),
+    _HOST: ("host", "a DNS name such as models.example.com, in lower case"),
+    _CIDR: ("address range", "an address and the length of its prefix, such as 10.0.0.0/8"),
+    _KIND: ("kind", "a Kubernetes kind such as Deployment"),
+    _URI: ("URI", "an address with its scheme, such as http://milvus.example.com:19530"),
+    URL_PATH: ("path", "a path that begins with /, without spaces"),
+    _POINTER: ("JSON pointer", "a path such as /spec/template/spec/containers/0/args/-"),
 }
 """What each pattern is called in the reference, and what it means."""
 
@@ -84,6 +102,13 @@ ResourceName = Annotated[str, Field(pattern=_RESOURCE)]
 AbsolutePath = Annotated[str, Field(pattern=_ABSOLUTE)]
 Word = Annotated[str, Field(pattern=_WORD)]
 Image = Annotated[str, Field(pattern=_IMAGE)]
+EnvName = Annotated[str, Field(pattern=_ENV_NAME)]
+LabelKey = Annotated[str, Field(pattern=_LABEL_KEY)]
+Host = Annotated[str, Field(pattern=_HOST)]
+AddressRange = Annotated[str, Field(pattern=_CIDR)]
+KindName = Annotated[str, Field(pattern=_KIND)]
+Uri = Annotated[str, Field(pattern=_URI)]
+JsonPointer = Annotated[str, Field(pattern=_POINTER)]
 _QUANTITY_SCHEMA = {"type": ["string", "number"], "pattern": QUANTITY_PATTERN, "exclusiveMinimum": 0}
 Quantity = Annotated[
     str,

@@ -7,9 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from wtsctl.catalog import profile as profiles
 from wtsctl.catalog import references, shape
+from wtsctl.catalog.agent import Agent
+from wtsctl.catalog.document import Catalog, Defaults
+from wtsctl.catalog.entry import Entry
 from wtsctl.catalog.fault import Code, Fault, Path, format_path
-from wtsctl.catalog.model import Agent, Catalog, Defaults, Entry, LlamaStack, Model, Secrets
+from wtsctl.catalog.model import Model
+from wtsctl.catalog.platform import Secrets
 from wtsctl.catalog.source import MAX_VALUES, parse
+from wtsctl.catalog.stack import LlamaStack
 from wtsctl.catalog.tree import Mapping, Node, Position, Scalar, locate, plain
 from wtsctl.catalog.workload import Workload, workloads
 from wtsctl.errors import CatalogError, Problem

@@ -1,4 +1,4 @@
-"""The types of models.yaml: what each key means, its unit and its default.
+"""One served model: its entry in models.yaml, with the meaning, unit and default of each key.
 
 The JSON Schema of `wtsctl schema` and the reference page are made from these classes, so a field's description
 is written for the person who edits models.yaml. References between entries are checked in `references.py`.
@@ -6,61 +6,30 @@ is written for the person who edits models.yaml. References between entries are 
 
 from __future__ import annotations
 
-import re
-import warnings
 from enum import StrEnum
-from functools import cache
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
-from pydantic.alias_generators import to_camel
+from pydantic import Field, model_validator
 
+from wtsctl.catalog.entry import Entry
 from wtsctl.catalog.forms import (
     AbsolutePath,
-    Bytes,
     DnsLabel,
     DnsSubdomain,
     Duration,
     Image,
+    JsonPointer,
+    KindName,
     Port,
-    Quantity,
     RelativePath,
-    ResourceName,
     SecretKey,
     ServedId,
     ServedName,
     ServiceName,
-    TaskName,
     Word,
 )
-from wtsctl.catalog.quantity import parse_duration, parse_quantity
-
-
-def _without_null(value: Any) -> Any:
-    return {key: item for key, item in value.items() if item is not None} if isinstance(value, dict) else value
-
-
-class Entry(BaseModel):
-    """What all parts of models.yaml share: unknown keys are errors, values cannot change, keys are camelCase.
-
-    A key without a value (null) is a key that is not there, so that a profile can take one away.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, alias_generator=to_camel, populate_by_name=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _null_is_absent(cls, data: Any) -> Any:
-        if isinstance(data, dict) and None in data.values():
-            # An unknown key stays, null or not: it is an error either way.
-            return {key: value for key, value in data.items() if value is not None or key not in keys(cls)}
-        return data
-
-
-@cache
-def keys(entry: type[Entry]) -> dict[str, str]:
-    """The keys of an entry as models.yaml spells them, each with its description."""
-    return {field.alias or name: field.description or "" for name, field in entry.model_fields.items()}
+from wtsctl.catalog.pods import Environment, Expose, Gpu, Labels, Resources, SecretReference, Toleration
+from wtsctl.catalog.smoke import Budget, Prompt
 
 
 class Runtime(StrEnum):
@@ -80,113 +49,22 @@ class Role(StrEnum):
     SAFETY = "safety"
 
 
-class Metric(StrEnum):
-    """What a budget limits; the definitions stand in docs/explanation/latency.md."""
-
-    TTFT = "ttft"
-    TPOT = "tpot"
-    TOTAL = "total"
-
-
-class Statistic(StrEnum):
-    """Which value of the samples a budget looks at (nearest rank)."""
-
-    P50 = "p50"
-    P90 = "p90"
-    P95 = "p95"
-    P99 = "p99"
-    MAX = "max"
-
-
 # YAML gives plain strings; strict mode would want the enum's own member.
 RuntimeName = Annotated[Runtime, Field(strict=False)]
 RoleName = Annotated[Role, Field(strict=False)]
-MetricName = Annotated[Metric, Field(strict=False)]
-StatisticName = Annotated[Statistic, Field(strict=False)]
-
-
-class Images(Entry):
-    """The container image of each runtime, by tag or digest."""
-
-    vllm: Image | None = Field(None, description="image of models with `runtime: vllm`")
-    llamacpp: Image | None = Field(None, description="image of models with `runtime: llamacpp`")
-    llama_stack: Image | None = Field(None, description="image of the Llama Stack server")
-
-
-class Gpu(Entry):
-    """How a GPU is asked for."""
-
-    resource: ResourceName = Field("nvidia.com/gpu", description="the extended resource of one GPU")
-    product: ServedName | None = Field(
-        None, description="value of the node label `nvidia.com/gpu.product` to run on; unset: any node"
-    )
-
-
-class Defaults(Entry):
-    """What holds for every model that does not say otherwise."""
-
-    namespace: DnsLabel = Field(description="namespace of the models")
-    images: Images = Field(default_factory=Images, description="image per runtime")
-    gpu: Gpu = Field(default_factory=Gpu, description="how GPUs are asked for")
-    run_as_user: int | None = Field(
-        None,
-        ge=1,
-        le=2**31 - 1,
-        description="numeric user of the containers, for images whose own user is root (2000 for "
-        "vllm/vllm-openai); leave unset on OpenShift, which assigns one",
-    )
-
-
-class SecretReference(Entry):
-    """Where a token lies in the cluster; never the token itself."""
-
-    name: DnsSubdomain = Field(description="name of the Secret, in the namespace of the pod that reads it")
-    key: SecretKey = Field(description="key inside the Secret")
-
-
-class Secrets(Entry):
-    """Secrets that the workloads read; wtsctl refers to them and never holds their values."""
-
-    huggingface: SecretReference | None = Field(None, description="token for downloading gated models")
-
-
-class Cache(Entry):
-    """The volume that keeps downloaded weights between pod starts."""
-
-    claim: DnsSubdomain = Field(description="name of the PersistentVolumeClaim")
-    size: Bytes = Field(description="storage asked for, for example 500Gi")
-    access_mode: Literal["ReadWriteOnce", "ReadWriteMany", "ReadWriteOncePod"] = Field(
-        "ReadWriteMany", description="ReadWriteMany lets several models download and read at once"
-    )
-    storage_class: DnsSubdomain | None = Field(None, description="unset: the cluster's default class")
-
-
-class ResourceList(Entry):
-    """Amounts of cpu (cores) and memory (bytes), as Kubernetes quantities."""
-
-    cpu: Quantity = Field(description="cores, for example 8 or 500m")
-    memory: Bytes = Field(description="bytes, for example 64Gi")
-
-
-class Resources(Entry):
-    """Requests and limits of a model's container; GPUs are counted by `gpus`."""
-
-    requests: ResourceList = Field(description="what the scheduler reserves")
-    limits: ResourceList = Field(description="what the container may use at most")
-
-    @model_validator(mode="after")
-    def _requests_within_limits(self) -> Self:
-        for name in ("cpu", "memory"):
-            request, limit = getattr(self.requests, name), getattr(self.limits, name)
-            if parse_quantity(request) > parse_quantity(limit):
-                raise ValueError(f"requests.{name} ({request}) is more than limits.{name} ({limit})")
-        return self
 
 
 class Parallel(Entry):
     """How one copy of a model is spread over GPUs."""
 
     tensor: int = Field(1, ge=1, le=64, description="tensor parallel size: GPUs of one node that share each layer")
+    pipeline: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="vllm: pipeline parallel size: nodes that each hold a part of the layers; above 1 a "
+        "LeaderWorkerSet takes the Deployment's place",
+    )
 
 
 class Service(Entry):
@@ -196,70 +74,110 @@ class Service(Entry):
     port: Port = Field(8000, description="port of the Service")
 
 
-class LlamaStackService(Entry):
-    """Where Llama Stack answers inside the cluster."""
+class ChatTemplate(Entry):
+    """How messages become the text that the model reads; exactly one key is set, and `key` beside `configMap`."""
 
-    name: ServiceName = Field("llamastack-server", description="name of the Service")
-    port: Port = Field(8321, description="port of the Service")
-
-
-def _regex(pattern: str) -> str:
-    try:
-        with warnings.catch_warnings():
-            # What Python will read otherwise one day, such as `[[a]`.
-            warnings.simplefilter("error")
-            re.compile(pattern)
-    except RecursionError as error:
-        raise ValueError("not a regular expression: nested too deep") from error
-    except (re.error, OverflowError, FutureWarning) as error:
-        raise ValueError(f"not a regular expression: {str(error)[:1].lower()}{str(error)[1:]}") from error
-    return pattern
-
-
-class Assertion(Entry):
-    """One condition on an answer; exactly one key is set."""
-
-    model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
-
-    contains: str | None = Field(None, min_length=1, description="the answer holds this text")
-    icontains: str | None = Field(None, min_length=1, description="the same, ignoring case")
-    regex: Annotated[str, AfterValidator(_regex)] | None = Field(
-        None, min_length=1, description="the answer matches this Python regular expression somewhere"
-    )
-    finish_reason: Literal["stop", "length"] | None = Field(None, description="why the model stopped")
-    min_tokens: int | None = Field(None, ge=1, description="the server counted at least this many tokens")
+    path: AbsolutePath | None = Field(None, description="file in the image or on a volume")
+    text: str | None = Field(None, min_length=1, description="the template itself; a ConfigMap is made from it")
+    config_map: DnsSubdomain | None = Field(None, description="ConfigMap that holds it, in the model's namespace")
+    key: SecretKey = Field("chat_template.jinja", description="key inside that ConfigMap")
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
-        if len(self.model_fields_set) != 1:
-            names = ", ".join(to_camel(name) for name in type(self).model_fields)
-            raise ValueError(f"expected exactly one of {names}")
+        if sum(value is not None for value in (self.path, self.text, self.config_map)) != 1:
+            raise ValueError("expected exactly one of path, text and configMap")
         return self
 
 
-class Prompt(Entry):
-    """One smoke prompt: what is asked, and what must hold for the answer."""
+class ToolCalling(Entry):
+    """How the server finds calls of tools in an answer."""
 
-    name: DnsLabel = Field(description="short name, unique within the model")
-    prompt: str = Field(min_length=1, description="the user message")
-    system: str | None = Field(None, min_length=1, description="a system message before it")
-    max_tokens: int = Field(64, ge=1, le=131072, description="the answer is cut after this many tokens")
-    assertions: tuple[Assertion, ...] = Field(min_length=1, alias="assert", strict=False, description="all must hold")
+    parser: Word = Field(description="vLLM's tool call parser: llama3_json, granite, pythonic, hermes, ...")
 
 
-class Budget(Entry):
-    """A limit on one statistic of one metric, for every prompt of the model."""
+class LoraAdapter(Entry):
+    """One LoRA adapter that is loaded beside the model."""
 
-    metric: MetricName = Field(
-        description="time to the first token (ttft), for each later one (tpot), or to the last (total)"
+    name: ServedName = Field(description="the id that the endpoint answers to with the adapter")
+    source: Word = Field(description="Hugging Face id, or an absolute path on a volume")
+
+
+class Lora(Entry):
+    """LoRA adapters of a model."""
+
+    adapters: tuple[LoraAdapter, ...] = Field(strict=False, min_length=1, description="the adapters")
+    max_rank: Literal[8, 16, 32, 64, 128, 256, 320, 512] = Field(16, description="largest rank among them")
+
+
+class Download(Entry):
+    """A Job that puts the weights on the cache volume before a server starts."""
+
+    image: Image | None = Field(
+        None, description="an image with the command `hf` or `huggingface-cli`; unset: the model's own"
     )
-    stat: StatisticName = Field(Statistic.P50, description="which value of the samples counts")
-    max: Duration = Field(description="the limit, for example 50ms or 2s")
+    resources: Resources | None = Field(None, description="unset: 1 to 4 CPUs and 2Gi to 8Gi of memory")
+    timeout: Duration = Field("6h", description="after this time the Job has failed")
 
-    @property
-    def seconds(self) -> float:
-        """The limit in seconds."""
-        return parse_duration(self.max)
+
+class KServe(Entry):
+    """What only an InferenceService has."""
+
+    serving_runtime: DnsSubdomain | None = Field(
+        None, description="name of the ServingRuntime; unset: KServe picks the one for the format"
+    )
+    format: DnsLabel = Field("huggingface", description="name of the model format")
+    openai_prefix: Literal["/openai/v1", "/v1"] = Field(
+        "/openai/v1", description="where the runtime serves the API: KServe's huggingface runtime under /openai/v1"
+    )
+
+
+class Autoscale(Entry):
+    """More pods while requests wait, fewer when they do not."""
+
+    min: int = Field(1, ge=0, le=1000, description="fewest pods; 0 stops the model while nobody asks, with keda only")
+    max: int = Field(ge=1, le=1000, description="most pods")
+    by: Literal["keda", "hpa"] = Field(
+        "keda",
+        description="keda: a ScaledObject that asks `platform.monitoring.prometheus`; hpa: a HorizontalPodAutoscaler, "
+        "which needs an adapter for custom metrics in the cluster",
+    )
+    waiting: int = Field(5, ge=1, le=10000, description="requests that wait, per pod, before another one is started")
+    poll: Duration = Field("15s", description="keda: how often the metric is read")
+    cooldown: Duration = Field("6m", description="how long nothing may wait before a pod is stopped")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.min > self.max:
+            raise ValueError(f"min ({self.min}) is more than max ({self.max})")
+        if self.by == "hpa" and self.min == 0:
+            raise ValueError("a HorizontalPodAutoscaler cannot start from no pods; set min: 1, or by: keda")
+        return self
+
+
+class PatchOperation(Entry):
+    """One operation of a JSON patch (RFC 6902)."""
+
+    op: Literal["add", "remove", "replace", "move", "copy", "test"] = Field(description="what is done")
+    path: JsonPointer = Field(description="where")
+    from_: JsonPointer | None = Field(None, alias="from", description="move and copy: from where")
+    value: Any = Field(None, description="add, replace and test: the value")
+
+
+class Patch(Entry):
+    """A change to a rendered object, for what models.yaml has no key for; exactly one of `merge` and `json`."""
+
+    kind: KindName = Field(description="kind of the object, such as Deployment")
+    name: DnsSubdomain | None = Field(None, description="its name; unset: every object of this kind")
+    merge: dict[str, Any] | None = Field(None, description="a strategic merge patch")
+    json_: tuple[PatchOperation, ...] | None = Field(
+        None, alias="json", strict=False, min_length=1, description="a JSON patch"
+    )
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        if (self.merge is None) == (self.json_ is None):
+            raise ValueError("expected exactly one of merge and json")
+        return self
 
 
 class Model(Entry):
@@ -272,13 +190,20 @@ class Model(Entry):
         description="further ids for the model; vLLM and llama.cpp answer to them, KServe only to `name`",
     )
     runtime: RuntimeName = Field(description="vllm and llamacpp run as a Deployment, kserve as an InferenceService")
-    model: Word = Field(description="Hugging Face id, or for llamacpp the absolute path of a GGUF file in the image")
+    model: Word = Field(
+        description="Hugging Face id; for vllm also an absolute path; for kserve also hf://, pvc://, s3:// and such; "
+        "for llamacpp the absolute path of a GGUF file in the image"
+    )
+    config: str | None = Field(
+        None, min_length=1, description="the model's config.json, relative to models.yaml, for `plan` and `validate`"
+    )
     role: RoleName = Field(
         description="chat, code, docs, or safety for a guard, which judges text and answers no questions"
     )
     namespace: DnsLabel | None = Field(None, description="unset: `defaults.namespace`")
     service: Service | None = Field(
-        None, description="vllm and llamacpp: its Service; KServe names its own, and listens on port 80"
+        None,
+        description="its Service; for kserve a further one beside KServe's own, which is NAME-predictor on port 80",
     )
     image: Image | None = Field(
         None, description="vllm and llamacpp: the container image; unset: `defaults.images` for the runtime"
@@ -287,9 +212,36 @@ class Model(Entry):
     gpus: int | None = Field(
         None, ge=0, le=64, description="GPUs of one pod; unset: `parallel.tensor`, and 0 for llamacpp"
     )
-    parallel: Parallel = Field(default_factory=Parallel, description="how one pod uses its GPUs")
+    gpu: Gpu | None = Field(None, description="how its GPUs are asked for; unset: `defaults.gpu`")
+    parallel: Parallel = Field(default_factory=Parallel, description="how one copy uses its GPUs")
     max_model_len: int = Field(ge=1, le=2**31 - 1, description="longest context in tokens, prompt and answer together")
+    dtype: Literal["auto", "half", "float16", "bfloat16", "float", "float32"] | None = Field(
+        None, description="type of the weights in memory; unset: the server's choice, from the model"
+    )
+    quantization: Word | None = Field(
+        None,
+        description="how the weights are quantized: fp8, awq, gptq, ...; unset: as the model is",
+    )
+    kv_cache_dtype: Literal["auto", "bfloat16", "fp8", "fp8_e4m3", "fp8_e5m2"] | None = Field(
+        None, description="type of the KV cache; fp8 takes half of the memory"
+    )
+    gpu_memory_utilization: float | None = Field(
+        None, gt=0, le=1, description="part of a GPU's memory that the server may use; unset: its default (vLLM: 0.92)"
+    )
+    max_num_seqs: int | None = Field(None, ge=1, le=65536, description="most requests that are computed at once")
+    chat_template: ChatTemplate | None = Field(None, description="unset: the model's own")
+    tool_calling: ToolCalling | None = Field(None, description="vllm and kserve: answers may call tools")
+    reasoning_parser: Word | None = Field(None, description="vllm and kserve: how reasoning is told from the answer")
+    lora: Lora | None = Field(None, description="vllm: LoRA adapters that are loaded beside the model")
+    api_key: SecretReference | None = Field(
+        None, description="vllm: key that callers have to send; /v1 is closed without it, /health stays open"
+    )
     args: tuple[str, ...] = Field((), strict=False, description="further arguments for the server, after our own")
+    env: Environment = Field(default_factory=dict, description="further variables of the server; no secrets")
+    kserve: KServe = Field(default_factory=KServe, description="what only an InferenceService has")
+    download: Download | None = Field(
+        None, description="vllm, with `cache`: a Job that downloads the weights; the server itself then stays offline"
+    )
     threads: int | None = Field(
         None, ge=1, le=1024, description="llamacpp: CPU threads for generation; unset: its own choice"
     )
@@ -297,68 +249,16 @@ class Model(Entry):
     startup_timeout: Duration = Field(
         "15m", description="how long a pod may take from container start to its first healthy answer"
     )
+    node_selector: Labels = Field(default_factory=dict, description="labels of the nodes it may run on")
+    tolerations: tuple[Toleration, ...] = Field(
+        (), strict=False, description="further taints that its pods may be scheduled in spite of"
+    )
+    priority_class_name: DnsSubdomain | None = Field(None, description="unset: that of `platform.priorityClass`")
+    autoscale: Autoscale | None = Field(None, description="takes the place of `replicas`")
+    expose: Expose | None = Field(None, description="how it is reached from outside; unset: not at all")
+    patches: tuple[Patch, ...] = Field(
+        (), strict=False, description="changes to its rendered objects, applied in this order"
+    )
     path: RelativePath | None = Field(None, description="folder in the kustomize tree; unset: NAMESPACE/NAME")
     smoke: tuple[Prompt, ...] = Field((), strict=False, description="prompts of `wtsctl smoke-test`")
     budgets: tuple[Budget, ...] = Field((), strict=False, description="latency limits of `wtsctl smoke-test`")
-
-
-class Embeddings(Entry):
-    """The embedding model that Llama Stack runs in its own process."""
-
-    name: ServedName = Field(description="id under which Llama Stack registers it")
-    model: str = Field(min_length=1, description="Hugging Face id of a sentence-transformers model")
-    dimension: int = Field(ge=1, description="length of a vector")
-
-
-class VectorStore(Entry):
-    """Llama Stack's vector store."""
-
-    type: Literal["milvus"] = Field(description="milvus: Milvus Lite, a file inside the Llama Stack pod")
-    path: AbsolutePath = Field("/.llama/milvus.db", description="file of the store, on the pod's volume")
-
-
-class LlamaStack(Entry):
-    """The Llama Stack server in front of the models."""
-
-    enabled: bool = Field(True, description="false: neither rendered nor deployed; references to it stay checked")
-    namespace: DnsLabel = Field(description="namespace of the server")
-    service: LlamaStackService = Field(default_factory=LlamaStackService, description="where it answers")
-    image: Image | None = Field(None, description="unset: `defaults.images.llamaStack`")
-    storage: Bytes = Field("20Gi", description="size of the volume for its databases and the vector store")
-    storage_class: DnsSubdomain | None = Field(None, description="unset: the cluster's default class")
-    resources: Resources = Field(description="requests and limits of the container")
-    models: tuple[ServedId, ...] = Field(strict=False, min_length=1, description="models it routes to")
-    safety: ServedId | None = Field(None, description="model behind its Llama Guard shield")
-    embeddings: Embeddings | None = Field(None, description="its embedding model")
-    vector_store: VectorStore | None = Field(None, description="its vector store")
-    path: RelativePath = Field("llama-stack", description="folder in the kustomize tree")
-
-
-class Agent(Entry):
-    """One agent of the workshop, and the models it uses."""
-
-    name: DnsLabel = Field(description="name of the agent's Deployment")
-    namespace: DnsLabel = Field(description="namespace of that Deployment")
-    via: Literal["llama-stack", "direct"] = Field(description="which way its requests go")
-    model: ServedId = Field(description="its primary model")
-    fallback: ServedId | None = Field(None, description="model it turns to when the primary fails or is too weak")
-    safety: ServedId | None = Field(None, description="model that its inputs and answers are checked with")
-    rag: bool = Field(False, description="whether it retrieves from Llama Stack's vector store")
-    tasks: Annotated[dict[TaskName, ServedId], BeforeValidator(_without_null)] = Field(
-        default_factory=dict, description="model per kind of task"
-    )
-
-
-class Catalog(Entry):
-    """All of models.yaml, after a profile has been merged in."""
-
-    api_version: Literal["wtsctl/v1"] = Field(description="version of this format")
-    name: DnsLabel = Field(description="name of the installation; its objects are labelled with it")
-    defaults: Defaults = Field(description="what holds for every model that does not say otherwise")
-    secrets: Secrets = Field(default_factory=Secrets, description="Secrets that the workloads read")
-    cache: Cache | None = Field(
-        None, description="volume for the weights that vllm models download; unset: they live as long as their pod"
-    )
-    models: tuple[Model, ...] = Field(strict=False, min_length=1, description="the served models")
-    llama_stack: LlamaStack | None = Field(None, description="the Llama Stack server")
-    agents: tuple[Agent, ...] = Field((), strict=False, description="the agents behind it")

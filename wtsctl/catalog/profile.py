@@ -6,8 +6,10 @@ the profile or in the base. Its laws stand in docs/reference/models-yaml.md, und
 
 from __future__ import annotations
 
-from wtsctl.catalog.fault import Code, Fault, Path, missing_name, suggestion
-from wtsctl.catalog.model import Catalog, Model, keys
+from wtsctl.catalog.document import Catalog
+from wtsctl.catalog.entry import keys
+from wtsctl.catalog.fault import Code, Fault, Path, listed, missing_name, suggestion
+from wtsctl.catalog.model import Model
 from wtsctl.catalog.shape import check, faults
 from wtsctl.catalog.tree import Mapping, Node, Position, Scalar, Sequence, locate, plain
 
@@ -103,7 +105,7 @@ def _of_one(profile: Mapping) -> list[Fault]:
         if key in _NOT_IN_A_PROFILE:
             found.append(Fault(Code.PROFILE, (key,), "a profile cannot change this", at_key=True))
         elif key not in known:
-            hint = suggestion(key, known) or f"known keys: {', '.join(known)}"
+            hint = suggestion(key, known) or f"known keys: {listed(known)}"
             found.append(Fault(Code.UNKNOWN_KEY, (key,), f"unknown key '{key}'", hint, at_key=True))
     description = profile.get(DESCRIPTION)
     if description is not None and not (isinstance(description, Scalar) and isinstance(description.value, str | None)):

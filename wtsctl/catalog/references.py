@@ -9,8 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from wtsctl.catalog.agent import Agent
+from wtsctl.catalog.document import Defaults
 from wtsctl.catalog.fault import Code, Fault, Path, missing_name
-from wtsctl.catalog.model import Agent, Defaults, LlamaStack, Model, Role, Runtime, Secrets
+from wtsctl.catalog.model import Model, Role, Runtime
+from wtsctl.catalog.platform import Secrets
+from wtsctl.catalog.stack import LlamaStack
 from wtsctl.catalog.workload import SHARED_PATH, dns_label, workload
 
 _MAX_LABEL = 63

@@ -6,7 +6,7 @@ import copy
 import json
 from typing import Any
 
-from wtsctl.catalog.model import Catalog
+from wtsctl.catalog.document import Catalog
 from wtsctl.catalog.profile import DESCRIPTION, EACH_MODEL, MERGED_BY_NAME, PROFILES
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from pydantic import ValidationError
 
-from wtsctl.catalog.fault import Code, Fault, Path, one_of, suggestion
+from wtsctl.catalog.entry import Entry, keys
+from wtsctl.catalog.fault import Code, Fault, Path, listed, one_of, suggestion
 from wtsctl.catalog.forms import FORMS
-from wtsctl.catalog.model import Entry, keys
 from wtsctl.catalog.tree import Mapping, Node, Scalar, Sequence, locate
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ _SHOWN = 60
 _KINDS = {
     "int_type": "an integer",
     "int_from_float": "an integer",
+    "float_type": "a number",
     "string_type": "text",
     "bool_type": "true or false",
     "model_type": "a mapping (key: value)",
@@ -92,6 +93,7 @@ def _fault(error: ErrorDetails, entry: type[Entry], root: Node) -> Fault:
 # What a value should have been, from the error's context.
 _EXPECTED: dict[str, Callable[[dict[str, Any]], str]] = {
     "string_pattern_mismatch": lambda context: FORMS[context["pattern"]][1],
+    "greater_than": lambda context: f"more than {context['gt']}",
     "greater_than_equal": lambda context: f"at least {context['ge']}",
     "less_than_equal": lambda context: f"at most {context['le']}",
     "string_too_short": lambda _: "some text",
@@ -133,7 +135,7 @@ def _unknown(entry: type[Entry], path: Path) -> Fault:
     key = str(path[-1])
     parent = entry_at(entry, path[:-1])
     known = keys(parent) if parent else ()
-    hint = suggestion(key, known) or f"known keys: {', '.join(known)}"
+    hint = suggestion(key, known) or f"known keys: {listed(tuple(known))}"
     return Fault(Code.UNKNOWN_KEY, path, f"unknown key '{key}'", hint, at_key=True)
 
 

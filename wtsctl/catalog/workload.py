@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from wtsctl.catalog.model import Catalog, Defaults, Model, Runtime, Service
+from wtsctl.catalog.document import Catalog, Defaults
+from wtsctl.catalog.model import Model, Runtime, Service
 from wtsctl.catalog.quantity import parse_duration
 
 KSERVE_PREDICTOR_PORT = 80

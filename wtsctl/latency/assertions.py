@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from wtsctl.catalog.model import Assertion
+    from wtsctl.catalog.smoke import Assertion
     from wtsctl.latency.sample import Sample
 
 

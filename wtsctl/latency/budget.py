@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from wtsctl.catalog.model import Metric, Statistic
+from wtsctl.catalog.smoke import Metric, Statistic
 from wtsctl.latency.statistics import bounds, finite, nearest_rank, needed
 from wtsctl.latency.summary import PERCENTILES
 
 if TYPE_CHECKING:
-    from wtsctl.catalog.model import Budget
+    from wtsctl.catalog.smoke import Budget
     from wtsctl.latency.summary import Summary
 
 # Enough samples that a few outliers do not leave a median open: 10 of 13 on one side decide.

@@ -13,7 +13,7 @@ from wtsctl.latency.summary import Summary, summarize
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from wtsctl.catalog.model import Budget, Prompt
+    from wtsctl.catalog.smoke import Budget, Prompt
     from wtsctl.latency.exchange import Opening
     from wtsctl.latency.failure import ProbeFailure
     from wtsctl.latency.sample import Sample

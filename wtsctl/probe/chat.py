@@ -10,7 +10,7 @@ from wtsctl.latency.failure import FailureKind
 from wtsctl.latency.sample import Sample, read_chat
 
 if TYPE_CHECKING:
-    from wtsctl.catalog.model import Prompt
+    from wtsctl.catalog.smoke import Prompt
     from wtsctl.probe.session import Session
 
 SEED = 0

@@ -15,7 +15,8 @@ from wtsctl.probe.session import Session
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from wtsctl.catalog.model import Model, Prompt
+    from wtsctl.catalog.model import Model
+    from wtsctl.catalog.smoke import Prompt
     from wtsctl.latency.sample import Sample
     from wtsctl.probe.target import Target
 

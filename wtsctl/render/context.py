@@ -13,8 +13,11 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from wtsctl.catalog.model import Catalog, LlamaStack, Resources, Runtime
+from wtsctl.catalog.document import Catalog
+from wtsctl.catalog.model import Runtime
+from wtsctl.catalog.pods import Resources
 from wtsctl.catalog.quantity import parse_quantity
+from wtsctl.catalog.stack import LlamaStack
 from wtsctl.catalog.workload import Workload
 
 MANAGED_BY = "wtsctl"

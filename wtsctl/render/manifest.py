@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
-from wtsctl.catalog.model import Catalog, LlamaStack, Runtime
+from wtsctl.catalog.document import Catalog
+from wtsctl.catalog.model import Runtime
+from wtsctl.catalog.stack import LlamaStack
 from wtsctl.catalog.workload import SHARED_PATH, Workload, workloads
 from wtsctl.errors import TemplateError
 from wtsctl.render import context
