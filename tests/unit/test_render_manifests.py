@@ -13,8 +13,9 @@ import yaml
 from tests.catalogs import SMALL, STACK, changed, loaded
 from wtsctl.commands.inputs import read_catalog, read_templates
 from wtsctl.errors import TemplateError
-from wtsctl.render.context import shared_memory, startup_probe, strategy
-from wtsctl.render.manifest import Manifest, Stage, render
+from wtsctl.render.job import Stage
+from wtsctl.render.manifest import Manifest, render
+from wtsctl.render.pod import shared_memory, startup_probe, strategy
 from wtsctl.render.tree import stream
 
 ROOT = Path(__file__).resolve().parents[2]

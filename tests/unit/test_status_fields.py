@@ -15,7 +15,8 @@ from wtsctl.cluster.remove import Fate, Target
 from wtsctl.health.model import Answer, Index, Subject, assess
 from wtsctl.health.state import Phase
 from wtsctl.health.wait import Verdict, Waited
-from wtsctl.render.manifest import Manifest, Stage
+from wtsctl.render.job import Stage
+from wtsctl.render.manifest import Manifest
 from wtsctl.report.delete import delete_data
 from wtsctl.report.deploy import DeployReport
 from wtsctl.report.status import status_data

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from wtsctl.commands.inputs import read_catalog, read_templates
-from wtsctl.render import context
+from wtsctl.render import models, platform, stack
 from wtsctl.render.environment import FILTERS
-from wtsctl.render.manifest import render
+from wtsctl.render.manifest import common, render
 from wtsctl.render.templates import Engine
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -49,12 +49,12 @@ def test_every_variable_is_listed() -> None:
     """Each section has exactly the variables that its templates get."""
     served = {name: load for load in LOADED.workloads for name in load.names}
     assert CATALOG.llama_stack is not None
-    stack = context.llama_stack(CATALOG, CATALOG.llama_stack, served) | {"config": "", "configHash": ""}
-    assert sorted(rows("### Every template")) == sorted(context.common(CATALOG))
-    assert sorted(rows("### `shared/`")) == sorted(context.shared(CATALOG, "n", "c"))
-    model = names(context.model(CATALOG, LOADED.workloads[0]))
+    named = stack.variables(CATALOG, CATALOG.llama_stack, served) | {"config": "", "configHash": ""}
+    assert sorted(rows("### Every template")) == sorted(common(CATALOG))
+    assert sorted(rows("### `shared/`")) == sorted(platform.variables(CATALOG, "n", "c"))
+    model = names(models.variables(CATALOG, LOADED.workloads[0]))
     assert sorted(rows("### `vllm/`, `kserve/` and `llamacpp/`")) == sorted(model)
-    assert sorted(rows("### `llama-stack/`")) == sorted(names(stack))
+    assert sorted(rows("### `llama-stack/`")) == sorted(names(named))
 
 
 def test_every_filter_is_listed() -> None:

@@ -15,7 +15,8 @@ from wtsctl.cluster.parallel import each
 from wtsctl.errors import ClusterError, ClusterRefused, Problem
 from wtsctl.health.namespace import namespace as namespace_health
 from wtsctl.health.state import State
-from wtsctl.render.manifest import Manifest, Stage
+from wtsctl.render.job import Stage
+from wtsctl.render.manifest import Manifest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

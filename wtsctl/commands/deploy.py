@@ -84,7 +84,8 @@ def deploy(
         from wtsctl.cluster.config import connect
         from wtsctl.commands.readiness import Looked
         from wtsctl.errors import TemplateError
-        from wtsctl.render.manifest import Stage, render
+        from wtsctl.render.job import Stage
+        from wtsctl.render.manifest import render
 
         within = seconds(timeout, "--timeout")
         loaded = read_catalog(file, profile)

@@ -1,0 +1,83 @@
+"""What a rendering is asked for, and the jobs it falls into: one template, its variables, its place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any
+
+from wtsctl.catalog.agent import Agent
+from wtsctl.catalog.document import Catalog
+from wtsctl.catalog.entry import Mode
+from wtsctl.catalog.stack import LlamaStack
+from wtsctl.catalog.workload import Workload
+
+Knows = Callable[[str, str], bool]
+"""Whether the cluster serves a kind, by its API version and name."""
+
+
+class Stage(IntEnum):
+    """The order of a deploy: what is in one stage is there before the next begins."""
+
+    NAMESPACE = 0
+    CONFIG = 1
+    MODELS = 2
+    LLAMA_STACK = 3
+    AGENTS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One template to render, with what it can name and what its documents become.
+
+    Attributes:
+        template: its name, such as `vllm/deployment.yaml.j2`.
+        variables: what it can name, beside what every template can.
+        stage: when a deploy applies what it renders.
+        model: the model that it belongs to, if any.
+        path: its folder in the kustomize tree.
+        partial: it renders a part of an object that somebody else owns.
+    """
+
+    template: str
+    variables: Mapping[str, Any]
+    stage: Stage
+    model: str | None
+    path: str
+    partial: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What one rendering is asked for.
+
+    Attributes:
+        catalog: the checked catalog.
+        everything: all its workloads.
+        chosen: those to render.
+        stack: Llama Stack, where it is to be rendered.
+        agents: the agents to render.
+        knows: which kinds the cluster serves, beside those that every cluster does.
+        secrets: the values of Secrets to render, by (name of the Secret, key); others are left out.
+    """
+
+    catalog: Catalog
+    everything: tuple[Workload, ...]
+    chosen: tuple[Workload, ...]
+    stack: LlamaStack | None
+    agents: tuple[Agent, ...]
+    knows: Knows
+    secrets: Mapping[tuple[str, str], str] = field(default_factory=dict)
+
+    def wants(self, mode: Mode, api_version: str, kind: str) -> bool:
+        """Whether something optional is made: `auto` makes it where the cluster serves its kind."""
+        return mode is Mode.ON or (mode is Mode.AUTO and self.knows(api_version, kind))
+
+    @property
+    def namespaces(self) -> tuple[str, ...]:
+        """The namespaces of everything that is rendered, each once."""
+        named = [load.namespace for load in self.chosen]
+        if self.stack:
+            named.append(self.stack.namespace)
+        return tuple(dict.fromkeys([*named, *(agent.namespace for agent in self.agents if agent.image)]))
