@@ -95,3 +95,11 @@ def test_the_two_ends() -> None:
     assert (link.outside, link.inside) == ("10.213.0.5", "10.213.0.6")
     assert ["ip", "route", "add", str(SERVICES), "dev", "eth0", "src", "10.213.0.6"] in network.commands(link)
     assert not any("default" in command for command in network.commands(link)), "nothing leaves the machine"
+
+
+def test_one_at_a_time_chooses() -> None:
+    """Who chooses a subnet keeps others out until it is connected; the next then gets its turn."""
+    with network.choosing(), pytest.raises(SandboxError, match="another sandbox"), network.choosing(timeout=0):
+        pass
+    with network.choosing(timeout=0):
+        pass

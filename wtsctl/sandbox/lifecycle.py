@@ -183,15 +183,15 @@ def _works(layout: Layout, plan: Mapping[str, Any] | None) -> bool:
 
 
 def _launch(layout: Layout, wanted: Wanted) -> dict[str, Any]:
-    plan = prepare.write(layout, wanted)
-
-    def connect(pid: int) -> None:
-        if wanted.node:
-            network.connect(prepare.link(layout, plan["subnet"]), pid)
-
-    if wanted.node:
+    if not wanted.node:
+        plan = prepare.write(layout, wanted)
+        launch.start(layout, isolated=False, connect=lambda _: None)
+        return plan
+    with network.choosing():
+        plan = prepare.write(layout, wanted)
         cgroup.create(prepare.cgroup(layout))
-    launch.start(layout, isolated=wanted.node, connect=connect)
+        pair = prepare.link(layout, plan["subnet"])
+        launch.start(layout, isolated=True, connect=lambda pid: network.connect(pair, pid))
     return plan
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import socket
 import subprocess
+import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Any
@@ -24,6 +27,9 @@ _POOLS = (IPv4Network("10.213.0.0/16"), IPv4Network("172.30.0.0/16"), IPv4Networ
 _LINK = 30
 # A route as wide as a quarter of the address space is a default route in other words, and overlaps everything.
 _DEFAULT = 2
+# An abstract socket: known in this network namespace alone, as its routes are, and gone with who holds it.
+_CHOOSING = "\0wtsctl-sandbox-network"
+_CHOOSING_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +73,30 @@ def choose(taken: Iterable[IPv4Network], preferred: IPv4Network | None = None) -
         "no private subnet is free for the sandbox: this machine has routes to all of " + ", ".join(map(str, _POOLS)),
         hint="remove a route (`ip route`), or run the control plane alone with --no-node",
     )
+
+
+@contextmanager
+def choosing(timeout: float = _CHOOSING_SECONDS) -> Iterator[None]:
+    """Be the only one on this machine who chooses a subnet, until it is connected and so can be seen as taken.
+
+    Raises:
+        SandboxError: somebody else does not end choosing.
+    """
+    end = time.monotonic() + timeout
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as held:
+        while True:
+            try:
+                held.bind(_CHOOSING)
+            except OSError as error:
+                if time.monotonic() > end:
+                    raise SandboxError(
+                        f"another sandbox has been starting for {timeout:g} s, and only one can choose its network",
+                        hint="wait until it is up, or see which process holds the socket: `ss -xlp | grep wtsctl`",
+                    ) from error
+                time.sleep(0.05)
+            else:
+                break
+        yield
 
 
 def _candidates(preferred: IPv4Network | None) -> Iterator[IPv4Network]:
