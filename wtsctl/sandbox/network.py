@@ -66,9 +66,9 @@ def choose(taken: Iterable[IPv4Network], preferred: IPv4Network | None = None) -
         SandboxError: everything private is routed somewhere.
     """
     used = [network for network in taken if network.prefixlen > _DEFAULT]
-    for candidate in _candidates(preferred):
-        if not any(candidate.overlaps(network) for network in used):
-            return candidate
+    for pool in (preferred, *_POOLS):
+        if pool is not None and (free := _free(pool, used)) is not None:
+            return free
     raise SandboxError(
         "no private subnet is free for the sandbox: this machine has routes to all of " + ", ".join(map(str, _POOLS)),
         hint="remove a route (`ip route`), or run the control plane alone with --no-node",
@@ -99,11 +99,14 @@ def choosing(timeout: float = _CHOOSING_SECONDS) -> Iterator[None]:
         yield
 
 
-def _candidates(preferred: IPv4Network | None) -> Iterator[IPv4Network]:
-    if preferred is not None:
-        yield preferred
-    for pool in _POOLS:
-        yield from pool.subnets(new_prefix=_LINK)
+def _free(pool: IPv4Network, used: Iterable[IPv4Network]) -> IPv4Network | None:
+    """The first /30 of a pool that overlaps none of `used`."""
+    at, size = int(pool.network_address), 1 << (32 - _LINK)
+    for network in sorted(used):
+        # Sorted by their first address: one that lies wholly behind `at` leaves it free, one before it is no matter.
+        if int(network.network_address) < at + size and int(network.broadcast_address) >= at:
+            at = (int(network.broadcast_address) // size + 1) * size
+    return IPv4Network((at, _LINK)) if at + size - 1 <= int(pool.broadcast_address) else None
 
 
 def routes(text: str) -> tuple[IPv4Network, ...]:
