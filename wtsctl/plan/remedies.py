@@ -1,0 +1,88 @@
+"""The smallest changes with which something would fit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from wtsctl.plan.fit import KvPrecision, Precision, Serving, fit, splits
+from wtsctl.plan.gpus import GIB, products
+
+# A shorter context than this is no model to offer as a remedy.
+_USEFUL_LENGTH = 1024
+_MOST_GPUS = 64
+_MOST_STAGES = 16
+_HALF = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """One change with which something would fit.
+
+    Attributes:
+        key: what is changed, for scripts: a key of models.yaml, or `nodes`.
+        value: to what.
+        text: the same for people, as something to do.
+    """
+
+    key: str
+    value: int | str
+    text: str
+
+
+def for_memory(serving: Serving, usable: int, *, pipelines: bool, node_gpus: int | None) -> tuple[Remedy, ...]:
+    """Changes of models.yaml with which a model would fit its GPUs, each alone, the smallest first.
+
+    Args:
+        serving: how it is served now.
+        usable: bytes of each GPU.
+        pipelines: whether the runtime can spread a model over several nodes.
+        node_gpus: GPUs of the largest node; None: not known.
+    """
+    found = [*_smaller(serving, usable), *_spread(serving, usable, pipelines, node_gpus), *_larger(serving, usable)]
+    return tuple(found)
+
+
+def _works(serving: Serving, usable: int) -> bool:
+    return not splits(serving.shape, serving.tensor) and fit(serving, usable).fits
+
+
+def _smaller(serving: Serving, usable: int) -> Iterator[Remedy]:
+    """With less in memory."""
+    if splits(serving.shape, serving.tensor):
+        return
+    longest = fit(serving, usable).longest
+    if longest >= _USEFUL_LENGTH:
+        yield Remedy("maxModelLen", longest, f"set maxModelLen to {longest:,} or less")
+    if serving.kv.element >= _HALF and _works(replace(serving, kv=KvPrecision("fp8", 1.0)), usable):
+        yield Remedy("kvCacheDtype", "fp8", "set kvCacheDtype to fp8: half the KV cache")
+    if serving.weights.linear >= _HALF:
+        smaller = Precision("fp8", 1.0, serving.weights.other)
+        if _works(replace(serving, weights=smaller), usable):
+            yield Remedy("quantization", "fp8", "set quantization to fp8, or serve an FP8 checkpoint")
+
+
+def _spread(serving: Serving, usable: int, pipelines: bool, node_gpus: int | None) -> Iterator[Remedy]:
+    """Over more GPUs: of one node where that is enough, of several where the runtime can."""
+    most = min(_MOST_GPUS, node_gpus or _MOST_GPUS)
+    for tensor in range(serving.tensor + 1, most + 1):
+        if _works(replace(serving, tensor=tensor), usable):
+            yield Remedy("parallel.tensor", tensor, f"set parallel.tensor to {tensor}: {tensor} GPUs of one node")
+            return
+    if not pipelines:
+        return
+    for stages in range(serving.pipeline + 1, _MOST_STAGES + 1):
+        if _works(replace(serving, pipeline=stages), usable):
+            each = f"{serving.tensor} GPU{'s' * (serving.tensor > 1)}"
+            yield Remedy("parallel.pipeline", stages, f"set parallel.pipeline to {stages}: {stages} pods of {each}")
+            return
+
+
+def _larger(serving: Serving, usable: int) -> Iterator[Remedy]:
+    """On a larger GPU of the table."""
+    for product in products():
+        offered = product.usable or 0
+        if offered > usable and _works(serving, offered):
+            text = f"take a GPU with {offered / GIB:.1f} GiB for one process, such as {product.product}"
+            yield Remedy("gpu.product", product.product, text)
+            return
