@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+import runpy
 from pathlib import Path
-from typing import Any
 
 from wtsctl.commands.inputs import read_catalog, read_templates
-from wtsctl.render import models, platform, stack
 from wtsctl.render.environment import FILTERS
-from wtsctl.render.manifest import common, render
+from wtsctl.render.manifest import render
 from wtsctl.render.templates import Engine
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs/reference/templates.md").read_text()
-LOADED = read_catalog(ROOT / "models.yaml", None)
-CATALOG = LOADED.catalog
-# Variables whose parts have a row each.
-_IN_PARTS = ("model", "service", "startupProbe", "llamaStack")
 
 
 def section(title: str) -> str:
@@ -26,35 +20,12 @@ def section(title: str) -> str:
     return PAGE.partition(f"\n{title}\n")[2].partition("\n#")[0]
 
 
-def rows(title: str) -> list[str]:
-    """The first cells of a section's table."""
-    return re.findall(r"^\| `([^`]+)` \|", section(title), re.MULTILINE)
-
-
-def names(variables: Mapping[str, Any]) -> list[str]:
-    """The variables of a context as the page writes them."""
-    return [
-        part
-        for name, value in variables.items()
-        for part in ([f"{name}.{key}" for key in value] if name in _IN_PARTS else [name])
-    ]
-
-
-def test_every_template_is_listed() -> None:
-    """The table has each built-in template once, and no other."""
-    assert sorted(rows("## The templates")) == sorted(read_templates(None))
-
-
-def test_every_variable_is_listed() -> None:
-    """Each section has exactly the variables that its templates get."""
-    served = {name: load for load in LOADED.workloads for name in load.names}
-    assert CATALOG.llama_stack is not None
-    named = stack.variables(CATALOG, CATALOG.llama_stack, served) | {"config": "", "configHash": ""}
-    assert sorted(rows("### Every template")) == sorted(common(CATALOG))
-    assert sorted(rows("### `shared/`")) == sorted(platform.variables(CATALOG, "n", "c"))
-    model = names(models.variables(CATALOG, LOADED.workloads[0]))
-    assert sorted(rows("### `vllm/`, `kserve/` and `llamacpp/`")) == sorted(model)
-    assert sorted(rows("### `llama-stack/`")) == sorted(names(named))
+def test_page_is_made_from_the_templates() -> None:
+    """Every template and every variable is on the page, each explained where it is made, and no other."""
+    written = runpy.run_path(str(ROOT / "docs/reference/generate_templates.py"))["page"](PAGE)
+    assert written == PAGE, "run `make docs`"
+    listed = re.findall(r"^\| `([^`]+\.j2)` \|", section("## The templates"), re.MULTILINE)
+    assert sorted(listed) == sorted(read_templates(None))
 
 
 def test_every_filter_is_listed() -> None:
@@ -67,7 +38,10 @@ def test_every_filter_is_listed() -> None:
 
 def test_templates_page_is_right_about_ids() -> None:
     """Llama Stack's id of a model is PROVIDER/MODEL, both the model's name, as the page says."""
-    made = {manifest.identity: manifest for manifest in render(CATALOG, read_templates(None))}
+    made = {
+        manifest.identity: manifest
+        for manifest in render(read_catalog(ROOT / "models.yaml", None).catalog, read_templates(None))
+    }
     config = made["llama-stack/ConfigMap/llamastack-server-config"].doc["data"]["config.yaml"]
     assert "provider_id: granite-8b\n    provider_model_id: granite-8b\n" in config
     assert "`granite-8b/granite-8b`" in PAGE

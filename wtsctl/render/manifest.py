@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ from wtsctl.catalog.document import Catalog
 from wtsctl.catalog.workload import workloads
 from wtsctl.errors import TemplateError
 from wtsctl.render import models, platform, stack
-from wtsctl.render.job import Asked, Knows, Stage
+from wtsctl.render.job import Asked, Job, Knows, Stage
 from wtsctl.render.templates import Engine, origin
 
 
@@ -67,7 +67,14 @@ class Manifest:
 
 
 def common(catalog: Catalog) -> dict[str, Any]:
-    """Variables of every template."""
+    """What every template can name.
+
+    Variables:
+        installation: `name` of the catalog
+        cache: `cache` of the catalog, or `none`
+        huggingface: where the token lies (`name` of the Secret, `key` in it), or `none`
+        tokenServiceAccount: name of the ServiceAccount from `shared/serviceaccount.yaml.j2`, or `none`
+    """
     huggingface = catalog.secrets.huggingface
     return {
         "installation": catalog.name,
@@ -75,6 +82,34 @@ def common(catalog: Catalog) -> dict[str, Any]:
         "huggingface": huggingface.model_dump(mode="json", by_alias=True) if huggingface else None,
         "tokenServiceAccount": platform.TOKEN_SERVICE_ACCOUNT if huggingface else None,
     }
+
+
+def ask(
+    catalog: Catalog,
+    selected: Collection[str] | None = None,
+    *,
+    knows: Knows = no_more,
+    secrets: Mapping[tuple[str, str], str] | None = None,
+) -> Asked:
+    """What is to be rendered, from the arguments of `render`."""
+    everything = workloads(catalog)
+    whole = selected is None
+    return Asked(
+        catalog=catalog,
+        everything=everything,
+        chosen=tuple(load for load in everything if selected is None or load.name in selected),
+        stack=catalog.llama_stack if whole and catalog.llama_stack and catalog.llama_stack.enabled else None,
+        agents=catalog.agents if whole else (),
+        knows=knows,
+        secrets=secrets or {},
+    )
+
+
+def jobs(asked: Asked, engine: Engine) -> Iterator[Job]:
+    """Every template to render, area by area; `engine` renders what stands inside another object."""
+    yield from platform.jobs(asked)
+    yield from models.jobs(asked)
+    yield from stack.jobs(asked, engine)
 
 
 def render(
@@ -98,24 +133,11 @@ def render(
     Raises:
         TemplateError: a template fails, or renders something that is no Kubernetes object.
     """
-    everything = workloads(catalog)
-    chosen = tuple(load for load in everything if selected is None or load.name in selected)
-    whole = selected is None
-    asked = Asked(
-        catalog=catalog,
-        everything=everything,
-        chosen=chosen,
-        stack=catalog.llama_stack if whole and catalog.llama_stack and catalog.llama_stack.enabled else None,
-        agents=catalog.agents if whole else (),
-        knows=knows,
-        secrets=secrets or {},
-    )
     engine = Engine(templates, common(catalog))
-    jobs = [*platform.jobs(asked), *models.jobs(asked), *stack.jobs(asked, engine)]
     manifests = sorted(
         (
             Manifest(doc, job.stage, job.template, job.model, job.path, job.partial)
-            for job in jobs
+            for job in jobs(ask(catalog, selected, knows=knows, secrets=secrets), engine)
             for doc in engine.objects(job.template, job.variables)
         ),
         key=lambda manifest: manifest.stage,

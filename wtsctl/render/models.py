@@ -34,7 +34,31 @@ _TEMPLATES: dict[Runtime, tuple[str, ...]] = {
 
 
 def variables(catalog: Catalog, workload: Workload) -> dict[str, Any]:
-    """Variables of a runtime's templates: the entry with every default filled in, and what follows from it."""
+    """Variables of a runtime's templates: the entry with every default filled in, and what follows from it.
+
+    Variables:
+        model: a Model
+        model.namespace: its namespace
+        model.objectName: name of its Deployment or InferenceService
+        model.image: container image; empty for KServe, whose ServingRuntime names it
+        model.gpus: GPUs of one pod
+        model.servedNames: all its ids, the main one first
+        service.name: name of the Service
+        service.port: port of the Service
+        port: port that the container listens on
+        selector: the labels that find the pods; a Deployment's selector cannot be changed later
+        resources: `requests` and `limits` of the container, GPUs included
+        startupProbe.periodSeconds: seconds between two startup probes
+        startupProbe.failureThreshold: how many; times the period it covers `startupTimeout`
+        progressDeadlineSeconds: `startupTimeout` and 15 minutes for scheduling and pulling the image
+        sharedMemory: size of `/dev/shm`: 4Gi for each GPU, at most half of the memory limit; `none` without tensor
+            parallel
+        strategy: `Recreate` for one pod or a volume with one writer; otherwise rolling without an additional pod
+        podSecurityContext: the pod's securityContext under the `restricted` Pod Security Standard, with
+            `defaults.runAsUser`
+        tolerations: for the taint of GPU nodes; empty without GPUs
+        nodeSelector: for `defaults.gpu.product`; empty without
+    """
     spec, endpoint = workload.spec, workload.endpoint
     entry = spec.model_dump(mode="json", by_alias=True, exclude={"smoke", "budgets", "service", "path", "resources"})
     entry |= {

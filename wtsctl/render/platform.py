@@ -15,7 +15,12 @@ TOKEN_SERVICE_ACCOUNT = "huggingface-token"  # noqa: S105 - the name of an accou
 
 
 def variables(catalog: Catalog, namespace: str, component: str) -> dict[str, Any]:
-    """Variables of the templates under `shared/`: one object that several models of a namespace use."""
+    """Variables of the templates under `shared/`: one object that several models of a namespace use.
+
+    Variables:
+        namespace: the namespace of the object
+        labels: the [recommended labels](https://kubernetes.io/docs/concepts/overview/working-with-objects/common-labels/)
+    """
     return {"namespace": namespace, "labels": labels(catalog, component, namespace, component)}
 
 

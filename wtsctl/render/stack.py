@@ -34,6 +34,15 @@ def variables(catalog: Catalog, stack: LlamaStack, served: Mapping[str, Workload
         catalog: the catalog.
         stack: its `llamaStack` entry.
         served: every workload by the name and aliases of its model.
+
+    Variables:
+        llamaStack: a LlamaStack
+        llamaStack.image: container image
+        providers: a list of the models it routes to, the guard included: `id`, `model`, `url` (in-cluster, with the
+            runtime's prefix), `maxTokens`
+        guard: id of the model behind its shield, or `none`
+        config: text of the configuration
+        configHash: SHA-256 of what the configuration says
     """
     models = [served[name] for name in stack.models]
     guard = served[stack.safety] if stack.safety else None

@@ -42,6 +42,15 @@ def origin(name: str, text: str) -> str:
     return text.origin if isinstance(text, TemplateText) else _FOLDER + name
 
 
+_ABOUT = re.compile(r"\{#-?\s*(.*?)\s*-?#\}", re.DOTALL)
+
+
+def about(text: str) -> str:
+    """What a template is for: the Jinja comment that it begins with, as one line; empty without one."""
+    found = _ABOUT.match(text)
+    return " ".join(found[1].split()) if found else ""
+
+
 # What can stand in an API path, and so in a file name as well.
 _PATH_SEGMENT = re.compile(r"(?!\.{1,2}$)[^/%\s]+")
 _OBJECT_PART = {
