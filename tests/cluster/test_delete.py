@@ -57,6 +57,7 @@ def test_a_person_is_asked(catalog: MakeCatalog, client: Client, space: str, key
     assert code == 130
     assert f"{space}/Deployment/only" in shown
     assert "nothing was deleted" in shown
+    assert "pending" not in shown
     assert names(client, DEPLOYMENT, space) == {"only"}
 
 

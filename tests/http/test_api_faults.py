@@ -18,6 +18,7 @@ from werkzeug import Request, Response
 
 from tests.command import Wtsctl, environment
 from wtsctl.cluster import objects
+from wtsctl.cluster.apply import Options, Outcome, Prepared, apply_all
 from wtsctl.cluster.client import Client
 from wtsctl.cluster.config import connect
 from wtsctl.cluster.discovery import DEPLOYMENT, POD, Discovery
@@ -25,6 +26,8 @@ from wtsctl.cluster.faults import ApiRefused
 from wtsctl.cluster.observe import Evidence, evidence
 from wtsctl.cluster.watch import Follower, Selection
 from wtsctl.errors import ClusterRefused, ClusterUnauthorized, ClusterUnreachable
+from wtsctl.render.job import Stage
+from wtsctl.render.manifest import Manifest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -167,6 +170,16 @@ def test_unauthorized(client: Client, httpserver: HTTPServer) -> None:
     with pytest.raises(ClusterUnauthorized) as refused:
         client.request("GET", "/version")
     assert "secret-token" not in str(refused.value)
+
+
+def test_credentials_that_expire_during_an_apply(client: Client, httpserver: HTTPServer) -> None:
+    """A 401 is an answer: nothing was done, which is another thing than no answer."""
+    httpserver.expect_request(DEPLOYMENT.path("llm", "a")).respond_with_response(status(401, "Unauthorized", "no"))
+    doc = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "a", "namespace": "llm"}}
+    prepared = Prepared((Manifest(doc, Stage.MODELS, "t", "a", "a"),), {("apps/v1", "Deployment"): DEPLOYMENT})
+    result = apply_all(client, prepared, Options(), lambda _: None)
+    assert [(one.outcome, one.note) for one in result.objects] == [(Outcome.NOT_APPLIED, "")]
+    assert isinstance(result.error, ClusterUnauthorized)
 
 
 def test_every_invalid_field_is_named(client: Client, httpserver: HTTPServer) -> None:

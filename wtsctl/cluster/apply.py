@@ -12,7 +12,7 @@ from wtsctl.cluster import objects
 from wtsctl.cluster.discovery import NAMESPACE, Kind
 from wtsctl.cluster.faults import ApiRefused
 from wtsctl.cluster.parallel import each
-from wtsctl.errors import ClusterError, ClusterRefused, Problem
+from wtsctl.errors import ClusterError, ClusterRefused, ClusterUnauthorized, Problem
 from wtsctl.health.namespace import namespace as namespace_health
 from wtsctl.health.state import State
 from wtsctl.render.job import Stage
@@ -248,6 +248,9 @@ def _collect(
             error = broke
             text = "no answer came: it may or may not have been applied"
             applied = Applied(futures[future], Outcome.UNKNOWN, note=text)
+            if isinstance(broke, ClusterUnauthorized):
+                # That is an answer, and it says that nothing was done.
+                applied = Applied(futures[future], Outcome.NOT_APPLIED)
         if _id(applied.manifest) not in done:
             done[_id(applied.manifest)] = applied
             note(applied)

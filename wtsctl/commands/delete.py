@@ -137,7 +137,9 @@ def _deleted(run: _Run, targets: list[Target], *, ask: bool) -> Result:
     for line in intention(targets):
         run.screen.note(line) if not ask else run.screen.warn(line)
     if ask and not _agreed():
-        return _result(targets, [], ExitCode.INTERRUPTED, [Problem("interrupted", "nothing was deleted")])
+        said_no = _result(targets, [], ExitCode.INTERRUPTED, [Problem("interrupted", "nothing was deleted")])
+        # What was asked about stands on the screen already.
+        return replace(said_no, show=lambda _: None)
     done = [one for one in targets if one.fate is Fate.KEPT]
     left: list[str] = []
     try:
