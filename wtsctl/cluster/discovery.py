@@ -69,14 +69,20 @@ class Discovery:
         Raises:
             ApiRefused: the API server does not serve it; `reason` is `NoKind`.
         """
-        with self._lock:
-            found = self._kinds.get((api_version, kind))
-            if found is None:
-                self._ask(api_version)
-                found = self._kinds.get((api_version, kind))
-        if found is None:
+        if not self.serves(api_version, kind):
             raise no_such_kind(api_version, kind, where)
-        return found
+        return self._kinds[api_version, kind]
+
+    def serves(self, api_version: str, kind: str) -> bool:
+        """Whether the API server serves a kind.
+
+        Raises:
+            ClusterError: it did not say.
+        """
+        with self._lock:
+            if (api_version, kind) not in self._kinds:
+                self._ask(api_version)
+            return (api_version, kind) in self._kinds
 
     def namespaced(self) -> list[Kind]:
         """Every kind whose objects lie in namespaces and can be listed and deleted, each in one version."""

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from wtsctl.cluster.apply import ApplyResult, Options
     from wtsctl.cluster.client import Client
+    from wtsctl.cluster.discovery import Discovery
     from wtsctl.commands.readiness import Looked
     from wtsctl.errors import ExitCode, Problem
     from wtsctl.health.wait import Waited
@@ -43,6 +44,7 @@ class _Run:
     """One deploy: where, of what, how."""
 
     client: Client
+    discovery: Discovery
     looked: Looked
     screen: Terminal
     apply: Options
@@ -71,8 +73,9 @@ def deploy(
     """Make the cluster look like the catalog, and wait until every model answers under its name.
 
     Namespaces come first, then configuration, then models, then Llama Stack; the objects of one stage are applied
-    at once. A model that cannot start ends its own wait with the cause; the others go on. With MODEL, only those
-    models and what they share are applied, without Llama Stack. Running it again continues where it stopped.
+    at once. What is `auto` in the catalog is applied where the cluster serves its kind. A model that cannot start
+    ends its own wait with the cause; the others go on. With MODEL, only those models and what they share are
+    applied, without Llama Stack. Running it again continues where it stopped.
     """
     from wtsctl.commands.inputs import read_catalog, read_templates, seconds, terminal
     from wtsctl.report.result import finish
@@ -82,6 +85,7 @@ def deploy(
         from wtsctl.cluster.apply import Options
         from wtsctl.cluster.client import Client
         from wtsctl.cluster.config import connect
+        from wtsctl.cluster.discovery import Discovery
         from wtsctl.commands.readiness import Looked
         from wtsctl.errors import TemplateError
         from wtsctl.render.job import Stage
@@ -90,14 +94,16 @@ def deploy(
         within = seconds(timeout, "--timeout")
         loaded = read_catalog(file, profile)
         chosen = select(loaded.workloads, models or ())
-        manifests = render(loaded.catalog, read_templates(templates), {one.name for one in chosen} if models else None)
+        client = Client(connect(kubeconfig, context), connections=max(16, parallel))
+        screen.note(f"deploying {loaded.catalog.name} to {client.connection.host}")
+        discovery = Discovery(client)
+        named = {one.name for one in chosen} if models else None
+        manifests = render(loaded.catalog, read_templates(templates), named, knows=discovery.serves)
         if not any(one.stage >= Stage.MODELS for one in manifests):
             raise TemplateError("the templates render no object for any model", hint="compare with `wtsctl render`")
         looked = Looked(loaded, chosen, llama_stack=not models)
-        client = Client(connect(kubeconfig, context), connections=max(16, parallel))
-        screen.note(f"deploying {loaded.catalog.name} to {client.connection.host}")
         how = Options(parallel=parallel, force=force_conflicts, dry_run=dry_run)
-        run = _Run(client, looked, screen, how, within, wait=not (no_wait or dry_run))
+        run = _Run(client, discovery, looked, screen, how, within, wait=not (no_wait or dry_run))
         return _deployed(run, manifests)
 
     screen = terminal(no_color=no_color, quiet=quiet, verbose=verbose)
@@ -106,14 +112,13 @@ def deploy(
 
 def _deployed(run: _Run, manifests: Sequence[Manifest]) -> Result:
     from wtsctl.cluster.apply import ApplyResult, apply_all, prepare
-    from wtsctl.cluster.discovery import Discovery
     from wtsctl.cluster.observe import own_labels
     from wtsctl.errors import ClusterError, ExitCode, Problem
     from wtsctl.report.deploy import applied_line, counts
 
     try:
         labels = own_labels(run.looked.catalog)
-        prepared = prepare(run.client, Discovery(run.client), manifests, labels, run.apply)
+        prepared = prepare(run.client, run.discovery, manifests, labels, run.apply)
     except KeyboardInterrupt:
         problem = Problem("interrupted", "interrupted before anything was applied")
         return _result(run, ApplyResult(()), ExitCode.INTERRUPTED, [problem])

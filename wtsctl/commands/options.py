@@ -33,6 +33,14 @@ Verbose = Annotated[int, typer.Option("--verbose", "-v", count=True, help="More 
 Templates = Annotated[
     Path | None, typer.Option("--templates", metavar="DIR", help="Templates laid over the built-in ones, file by file.")
 ]
+ApiVersions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--api-versions",
+        metavar="GROUP/VERSION/KIND",
+        help="A kind that the cluster serves, for what is `auto`; repeatable. Kubernetes' own kinds are known.",
+    ),
+]
 Models = Annotated[
     list[str] | None, typer.Argument(metavar="MODEL", help="Names, aliases or globs of models; none: all.")
 ]

@@ -21,6 +21,7 @@ def render(
     file: options.File = options.DEFAULT_FILE,
     profile: options.Profile = None,
     templates: options.Templates = None,
+    api_versions: options.ApiVersions = None,
     output_dir: Annotated[
         Path | None, typer.Option("--output-dir", metavar="DIR", help="Write one file per object into DIR.")
     ] = None,
@@ -35,7 +36,8 @@ def render(
     """Print the Kubernetes manifests of the catalog, or write them to a folder.
 
     Without MODEL everything is rendered; with MODEL, those models and the shared objects they need. Secrets are
-    never rendered. No cluster is asked.
+    never rendered. No cluster is asked: what is `auto` in the catalog is rendered where its kind is named by
+    --api-versions, or one that every cluster serves.
     """
     from wtsctl.commands.inputs import terminal
     from wtsctl.report.result import finish
@@ -44,6 +46,7 @@ def render(
         from wtsctl.catalog.selection import select
         from wtsctl.commands.inputs import read_catalog, read_templates
         from wtsctl.errors import UsageError
+        from wtsctl.render.kinds import named
         from wtsctl.render.manifest import render as render_manifests
         from wtsctl.render.tree import OBJECT_MARK, TREE_MARK, kustomize_files, object_files
         from wtsctl.report.result import Result
@@ -52,7 +55,7 @@ def render(
             raise UsageError("--output-dir and --kustomize exclude each other", hint="run the command twice")
         loaded = read_catalog(file, profile)
         chosen = {workload.name for workload in select(loaded.workloads, models)} if models else None
-        manifests = render_manifests(loaded.catalog, read_templates(templates), chosen)
+        manifests = render_manifests(loaded.catalog, read_templates(templates), chosen, knows=named(api_versions or ()))
         screen.detail(f"{len(manifests)} objects from {len(chosen or loaded.workloads)} models")
         if output_dir is not None:
             files = object_files(manifests)

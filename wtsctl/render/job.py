@@ -12,6 +12,7 @@ from wtsctl.catalog.document import Catalog
 from wtsctl.catalog.entry import Mode
 from wtsctl.catalog.stack import LlamaStack
 from wtsctl.catalog.workload import Workload
+from wtsctl.render import kinds
 
 Knows = Callable[[str, str], bool]
 """Whether the cluster serves a kind, by its API version and name."""
@@ -60,6 +61,7 @@ class Asked:
         agents: the agents to render.
         knows: which kinds the cluster serves, beside those that every cluster does.
         secrets: the values of Secrets to render, by (name of the Secret, key); others are left out.
+        left_out: the kinds that `auto` did not make, because the cluster does not serve them.
     """
 
     catalog: Catalog
@@ -69,10 +71,16 @@ class Asked:
     agents: tuple[Agent, ...]
     knows: Knows
     secrets: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    left_out: set[str] = field(default_factory=set)
 
     def wants(self, mode: Mode, api_version: str, kind: str) -> bool:
         """Whether something optional is made: `auto` makes it where the cluster serves its kind."""
-        return mode is Mode.ON or (mode is Mode.AUTO and self.knows(api_version, kind))
+        if mode is not Mode.AUTO:
+            return mode is Mode.ON
+        known = kinds.everywhere(api_version) or self.knows(api_version, kind)
+        if not known:
+            self.left_out.add(kind)
+        return known
 
     @property
     def namespaces(self) -> tuple[str, ...]:

@@ -1,0 +1,49 @@
+"""What is known of kinds without a cluster, compared with what a real API server serves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from wtsctl.cluster.discovery import Discovery
+from wtsctl.render import kinds
+
+if TYPE_CHECKING:
+    from wtsctl.cluster.client import Client
+
+pytestmark = pytest.mark.cluster
+
+
+def served(client: Client) -> dict[tuple[str, str], bool]:
+    """Whether objects lie in namespaces, for each kind that the API server serves."""
+    accept = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+    found: dict[tuple[str, str], bool] = {}
+    for root in ("/api", "/apis"):
+        document: Any = client.request("GET", root, accept=accept, where=root)
+        for group in document["items"]:
+            name = group["metadata"].get("name", "")
+            for version in group["versions"]:
+                api_version = f"{name}/{version['version']}" if name else version["version"]
+                for resource in version["resources"]:
+                    if kind := (resource.get("responseKind") or {}).get("kind"):
+                        found[api_version, kind] = resource["scope"] == "Namespaced"
+    return found
+
+
+def test_scopes_are_those_of_the_api_server(client: Client) -> None:
+    """Every kind of Kubernetes' own that is served is known as having namespaces, or as having none, rightly."""
+    own = {key: namespaced for key, namespaced in served(client).items() if kinds.built_in(key[0])}
+    assert len(own) > 40
+    wrong = {key for key, namespaced in own.items() if kinds.cluster_scoped(*key) is namespaced}
+    assert wrong == set()
+
+
+def test_what_is_everywhere_is_served(client: Client) -> None:
+    """The API server serves every API version that counts as served by every cluster; Discovery says the same."""
+    versions = {api_version for api_version, _ in served(client)}
+    assert {"v1", "apps/v1", "policy/v1", "autoscaling/v2"} <= kinds._EVERYWHERE <= versions
+    discovery = Discovery(client)
+    assert discovery.serves("policy/v1", "PodDisruptionBudget")
+    assert not discovery.serves("policy/v1", "PodMonitor")
+    assert not discovery.serves("example.invalid/v1", "Nothing")
