@@ -21,7 +21,9 @@ def register(app: typer.Typer) -> None:
     from wtsctl.commands.schema import schema
     from wtsctl.commands.smoke_test import smoke_test
     from wtsctl.commands.status import status
+    from wtsctl.commands.validate import validate
 
+    app.command()(validate)
     app.command()(render)
     app.command()(deploy)
     app.command()(status)

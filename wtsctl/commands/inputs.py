@@ -34,16 +34,25 @@ def read_catalog(file: Path, profile: str | None) -> LoadedCatalog:
     """
     from wtsctl.catalog.load import load
 
+    name, text = read_text(file)
+    return load(text, filename=name, profile=profile)
+
+
+def read_text(file: Path) -> tuple[str, str]:
+    """What positions call the catalog that `--file` names, and its text; `-` is standard input.
+
+    Raises:
+        CatalogError: it cannot be read.
+    """
     name, content = (_STDIN, sys.stdin.buffer.read(_MAX_BYTES + 1)) if str(file) == "-" else (str(file), _content(file))
     if len(content) > _MAX_BYTES:
         raise _unreadable(f"larger than {_MAX_BYTES:,} bytes, which no catalog is", name, "is this the right file?")
     try:
-        text = content.decode()
+        return name, content.decode()
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         message = f"not UTF-8: byte 0x{content[error.start]:02x}"
         raise _unreadable(message, f"{name}:{line}", "save the file as UTF-8; is it a text file?") from error
-    return load(text, filename=name, profile=profile)
 
 
 def _content(file: Path) -> bytes:

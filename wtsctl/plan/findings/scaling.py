@@ -1,0 +1,141 @@
+"""Findings about how many pods there are: autoscaling, quotas, disruption budgets."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from typing import Any
+
+from wtsctl.catalog.quantity import parse_quantity
+from wtsctl.plan.findings.rule import Hit, Rule, Severity
+from wtsctl.plan.findings.subject import Container, Pod, Subject, identity, mapping, number
+
+_SCALERS = ("HorizontalPodAutoscaler", "ScaledObject")
+# What a quota calls the sums that are computed here; every other key is left to the cluster.
+_PARTS = {"cpu": "requests.cpu", "memory": "requests.memory"}
+
+
+def _fixed(subject: Subject) -> Iterator[Hit]:
+    scaled = {
+        (str(mapping(made.doc, "metadata").get("namespace")), *_target(made.doc))
+        for kind in _SCALERS
+        for made in subject.kinds.get(kind, ())
+    }
+    for pod in subject.servers:
+        name = str(mapping(pod.doc, "metadata").get("name"))
+        if (pod.namespace, pod.kind, name) in scaled and "replicas" in mapping(pod.doc, "spec"):
+            text = "its number of pods is written down and scaled as well: each deploy sets it back"
+            yield Hit((*pod.path, "replicas"), text, about=pod.about)
+
+
+def _target(doc: Mapping[str, Any]) -> tuple[str, str]:
+    target = mapping(doc, "spec", "scaleTargetRef")
+    return str(target.get("kind", "Deployment")), str(target.get("name"))
+
+
+def most_pods(pod: Pod) -> int:
+    """How many pods there can be, when it is scaled as far as it goes."""
+    scale = pod.workload.spec.autoscale if pod.workload and pod.serves else None
+    return max(pod.replicas, scale.max if scale else 0)
+
+
+def _quota(subject: Subject) -> Iterator[Hit]:
+    quotas = subject.kinds.get("ResourceQuota", ())
+    if not quotas:
+        return
+    sums: defaultdict[tuple[str, str], Fraction] = defaultdict(Fraction)
+    for pod in subject.pods:
+        count = most_pods(pod)
+        sums[pod.namespace, "pods"] += count
+        for container in pod.containers:
+            for key, amount in _amounts(container).items():
+                sums[pod.namespace, key] += amount * count
+    for made in quotas:
+        namespace = str(mapping(made.doc, "metadata").get("namespace"))
+        if mapping(made.doc, "spec").get("scopeSelector") or mapping(made.doc, "spec").get("scopes"):
+            continue
+        for key, hard in mapping(made.doc, "spec", "hard").items():
+            needed = sums.get((namespace, _PARTS.get(str(key), str(key))), Fraction(0))
+            if needed > _quantity(hard):
+                text = f"allows {hard} of {key} in {namespace}, and the pods of the catalog take {_number(needed)}"
+                yield Hit(subject.owner(made) or ("platform", "quota"), text, about=identity(made.doc))
+
+
+def _amounts(container: Container) -> dict[str, Fraction]:
+    """What one container adds to the sums of a quota."""
+    found: dict[str, Fraction] = {}
+    for kind in ("requests", "limits"):
+        for name, value in mapping(container.spec, "resources", kind).items():
+            found[f"{kind}.{name}"] = _quantity(value)
+    # A request that is left out is that of the limit.
+    for name, value in mapping(container.spec, "resources", "limits").items():
+        found.setdefault(f"requests.{name}", _quantity(value))
+    return found
+
+
+def _quantity(value: Any) -> Fraction:
+    try:
+        return parse_quantity(str(value))
+    except ValueError:
+        return Fraction(0)
+
+
+def _number(value: Fraction) -> str:
+    gib = value / 1024**3
+    return f"{float(gib):g}Gi" if gib >= 1 else f"{float(value):g}"
+
+
+def _undrainable(subject: Subject) -> Iterator[Hit]:
+    replicas = {
+        (pod.namespace, str(key), str(value)): pod.replicas
+        for pod in subject.servers
+        for key, value in pod.labels.items()
+    }
+    for made in subject.kinds.get("PodDisruptionBudget", ()):
+        spec = mapping(made.doc, "spec")
+        namespace = str(mapping(made.doc, "metadata").get("namespace"))
+        labels = mapping(spec, "selector", "matchLabels").items()
+        counts = [replicas.get((namespace, str(key), str(value)), 0) for key, value in labels]
+        pods = min(counts, default=0)
+        least, most = spec.get("minAvailable"), spec.get("maxUnavailable")
+        if most in (0, "0", "0%") or least == "100%" or (pods and number(least, 0) >= pods):
+            text = f"it allows none of {pods} pod{'' if pods == 1 else 's'} to be stopped"
+            yield Hit(subject.owner(made), text, about=identity(made.doc))
+
+
+RULES = (
+    Rule(
+        "WTS901",
+        "replicas-fixed-and-scaled",
+        Severity.WARNING,
+        "Number of pods is both fixed and scaled",
+        "Every apply sets the number back to the one in the manifest, and the autoscaler changes it again: pods that "
+        "load for minutes are stopped in the middle of a class.",
+        "Leave `replicas` out of the manifest of what is scaled, as our templates do.",
+        "kubernetes.io/docs/concepts/workloads/autoscaling/horizontal-pod-autoscale",
+        _fixed,
+    ),
+    Rule(
+        "WTS902",
+        "quota-below-need",
+        Severity.ERROR,
+        "Quota smaller than what the catalog asks for",
+        "Pods above the quota are not created at all: the Deployment reports `exceeded quota`, and a model scaled up "
+        "stays at the pods that it has.",
+        "Raise the quota, or leave it to `platform.quota`, which computes it.",
+        "kubernetes.io/docs/concepts/policy/resource-quotas",
+        _quota,
+    ),
+    Rule(
+        "WTS903",
+        "node-cannot-be-drained",
+        Severity.WARNING,
+        "Disruption budget that lets no pod go",
+        "`kubectl drain` waits without end for a pod that may never be stopped, and so does every upgrade of the "
+        "cluster's nodes.",
+        "Use `maxUnavailable: 1`, as our template does.",
+        "kubernetes.io/docs/tasks/run-application/configure-pdb",
+        _undrainable,
+    ),
+)

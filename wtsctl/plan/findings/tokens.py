@@ -1,0 +1,110 @@
+"""Secrets that stand in models.yaml. What is found is never repeated."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator
+
+from wtsctl.catalog.fault import Path, format_path
+from wtsctl.catalog.tree import Mapping, Node, Position, Scalar, Sequence
+from wtsctl.plan.findings.rule import Hit, Rule, Severity
+from wtsctl.plan.findings.subject import Subject
+
+# The forms that the issuers document, so that their own scanners find them.
+_FORMS: tuple[tuple[str, str], ...] = (
+    ("a Hugging Face token", r"hf_[A-Za-z0-9]{30,}|api_org_[A-Za-z0-9]{30,}"),
+    ("an OpenAI-style API key", r"sk-[A-Za-z0-9_-]{20,}"),
+    ("a GitHub token", r"gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{50,}"),
+    ("a GitLab token", r"glpat-[A-Za-z0-9_-]{20,}"),
+    ("an OpenShift token", r"sha256~[A-Za-z0-9_-]{40,}"),
+    ("an AWS access key", r"(?:AKIA|ASIA)[A-Z0-9]{16}"),
+    ("an NVIDIA API key", r"nvapi-[A-Za-z0-9_-]{40,}"),
+    ("a Slack token", r"xox[abprs]-[A-Za-z0-9-]{20,}"),
+    ("a JSON web token", r"eyJ[A-Za-z0-9_-]{15,}\.eyJ[A-Za-z0-9_-]{15,}\.[A-Za-z0-9_-]{10,}"),
+    ("a private key", r"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----"),
+    ("a URL with a password", r"[a-z][a-z0-9+.-]*://[^\s/@:]+:[^\s/@:]{3,}@"),
+)
+_ANY = re.compile("|".join(f"(?P<form{at}>(?<![A-Za-z0-9_-])(?:{form}))" for at, (_, form) in enumerate(_FORMS)))
+# Names of variables and options whose value is a secret.
+_SECRET_NAME = re.compile(r"(?i)(?:^|[-_.])(?:token|secret|password|passwd|apikey|api[-_]key|credentials?)$")
+_OPAQUE = re.compile(r"[A-Za-z0-9+_=-]{32,}")
+# Bits a character: words and paths have below 3.5, 32 random letters and digits 4.2 and more on average.
+_RANDOM = 3.9
+_FREE = ("args", "env")
+
+
+def _plain(subject: Subject) -> Iterator[Hit]:
+    lines: set[int] = set()
+    for path, scalar in _texts(subject.loaded.document, ()):
+        what = _looks_like(path, scalar.text)
+        if what:
+            lines.add(scalar.at[0])
+            yield Hit(path, f"{format_path(path)}: looks like {what}")
+    # Comments, and profiles that are not merged in, are in the repository just the same.
+    for position, what in _in_text(subject.text):
+        if position[0] not in lines:
+            yield Hit((), f"looks like {what}", at=position)
+
+
+def _texts(node: Node, path: Path) -> Iterator[tuple[Path, Scalar]]:
+    if isinstance(node, Scalar):
+        if isinstance(node.value, str):
+            yield path, node
+    elif isinstance(node, Sequence):
+        for at, item in enumerate(node.items):
+            yield from _texts(item, (*path, at))
+    elif isinstance(node, Mapping):
+        previous = path
+        for key, (_, value) in node.entries.items():
+            yield from _texts(value, (*previous, key))
+
+
+def _looks_like(path: Path, text: str) -> str:
+    if len(text) < 8:  # noqa: PLR2004 - shorter than any secret
+        return ""
+    found = _ANY.search(text)
+    if found:
+        return _form(found)
+    if len(path) >= 2 and path[-2] in _FREE and path[0] in ("models", "llamaStack", "agents"):  # noqa: PLR2004
+        name, _, value = text.rpartition("=") if path[-2] == "args" else (str(path[-1]), "", text)
+        if _SECRET_NAME.search(name) and not value.startswith(("/", "$")):
+            return f"the value of {name.lstrip('-')}"
+        if _OPAQUE.fullmatch(value) and entropy(value) > _RANDOM:
+            return "a random key"
+    return ""
+
+
+def _form(found: re.Match[str]) -> str:
+    return next(name for at, (name, _) in enumerate(_FORMS) if found[f"form{at}"] is not None)
+
+
+def _in_text(text: str) -> Iterator[tuple[Position, str]]:
+    text = text.removeprefix("\ufeff")
+    line, start = 1, 0
+    for found in _ANY.finditer(text):
+        line += text.count("\n", start, found.start())
+        start = found.start()
+        yield (line, start - text.rfind("\n", 0, start)), _form(found)
+
+
+def entropy(text: str) -> float:
+    """Bits that one character of a text tells on average, from how often each occurs."""
+    return -sum(count / len(text) * math.log2(count / len(text)) for count in Counter(text).values())
+
+
+RULES = (
+    Rule(
+        "WTS002",
+        "secret-in-plain-text",
+        Severity.ERROR,
+        "Secret in plain text",
+        "Whoever can read the repository, its history or the rendered manifests has it, and it stays in the history "
+        "when it is deleted from the file.",
+        "Withdraw it where it was issued, put the new one into a Secret, and name that one: `secrets.huggingface`, "
+        "`apiKey`, or `fromEnv` to have `wtsctl deploy` make the Secret.",
+        "",
+        _plain,
+    ),
+)
