@@ -23,6 +23,10 @@ from wtsctl.errors import ClusterUnauthorized, ClusterUnreachable
 _SERVICE_ACCOUNT_TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 
 
+class NotConfigured(ClusterUnreachable):
+    """Nobody named a cluster, and none is in the usual places."""
+
+
 @dataclass(frozen=True, slots=True)
 class Connection:
     """How to reach one API server, shared by every client in the process.
@@ -98,7 +102,8 @@ def connect(kubeconfig: Path | None = None, context: str | None = None) -> Conne
     No request is sent yet.
 
     Raises:
-        ClusterUnreachable: there is no kubeconfig, it cannot be read, or lacks the context.
+        NotConfigured: there is no kubeconfig, and none was named.
+        ClusterUnreachable: the one that was named is not there, it cannot be read, or lacks the context.
         ClusterUnauthorized: its exec plugin gave no credentials.
     """
     path = str(kubeconfig) if kubeconfig else os.environ.get("KUBECONFIG") or str(Path("~/.kube/config").expanduser())
@@ -111,7 +116,7 @@ def connect(kubeconfig: Path | None = None, context: str | None = None) -> Conne
     if kubeconfig is not None or os.environ.get("KUBECONFIG"):
         origin = "--kubeconfig" if kubeconfig is not None else "$KUBECONFIG"
         raise ClusterUnreachable(f"{origin} names {path}, which does not exist", hint=_WHERE_FROM)
-    raise ClusterUnreachable(f"no cluster is configured: there is no {path}", hint=_WHERE_FROM)
+    raise NotConfigured(f"no cluster is configured: there is no {path}", hint=_WHERE_FROM)
 
 
 _WHERE_FROM = (

@@ -12,6 +12,7 @@ from wtsctl.cluster.discovery import (
     ENDPOINT_SLICE,
     EVENT,
     INFERENCE_SERVICE,
+    NODE,
     POD,
     REPLICA_SET,
 )
@@ -65,6 +66,17 @@ def look(client: Client, chosen: Sequence[Selection]) -> list[Object]:
             raise
 
     return [item for items in each(listed, chosen) for item in items]
+
+
+def nodes_and_pods(client: Client) -> list[Object]:
+    """Every node, and every pod of the cluster that still takes something of one: two lists.
+
+    Raises:
+        ClusterError: one of them was refused, or the cluster cannot be spoken to.
+    """
+    asked = ((NODE, ""), (POD, "status.phase!=Succeeded,status.phase!=Failed"))
+    found = each(lambda one: objects.list_all(client, one[0], fields=one[1])[0], asked)
+    return [item for items in found for item in items]
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ def register(app: typer.Typer) -> None:
     """Add every command to the app, in the order that `--help` lists them."""
     from wtsctl.commands.delete import delete
     from wtsctl.commands.deploy import deploy
+    from wtsctl.commands.plan import plan
     from wtsctl.commands.render import render
     from wtsctl.commands.sandbox import app as sandbox
     from wtsctl.commands.schema import schema
@@ -25,6 +26,7 @@ def register(app: typer.Typer) -> None:
 
     app.command()(validate)
     app.command()(render)
+    app.command()(plan)
     app.command()(deploy)
     app.command()(status)
     app.command("smoke-test")(smoke_test)

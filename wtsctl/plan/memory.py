@@ -37,6 +37,13 @@ class MemoryFit:
     notes: tuple[str, ...] = ()
     remedies: tuple[Remedy, ...] = ()
 
+    @property
+    def longest_context(self) -> int | None:
+        """Longest context that fits and that the model was made for, in tokens; None where it is not known."""
+        if self.fit is None or self.serving is None:
+            return None
+        return min(self.fit.longest, self.serving.shape.max_position)
+
 
 def assess(served: Served, gpu: Gpu | None, *, pipelines: bool, node_gpus: int | None = None) -> MemoryFit:
     """Whether a model fits GPUs of one kind.

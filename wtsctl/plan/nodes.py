@@ -26,7 +26,7 @@ class Node:
         taints: what keeps pods away that do not tolerate it.
         allocatable: what pods may have of it, by resource.
         used: what the pods on it request already.
-        problem: why nothing is scheduled on it: `is cordoned`, `is not ready`; empty: something is.
+        problem: why nothing is scheduled on it: `cordoned`, `not ready`; empty: something is.
     """
 
     name: str
@@ -142,7 +142,7 @@ def _node(item: Mapping[str, Any]) -> Node:
     spec = _map(item, "spec")
     conditions = _map(item, "status").get("conditions") or ()
     ready = [one.get("status") for one in conditions if isinstance(one, Mapping) and one.get("type") == "Ready"]
-    problem = "is cordoned" if spec.get("unschedulable") else "is not ready" if ready and ready[0] != "True" else ""
+    problem = "cordoned" if spec.get("unschedulable") else "not ready" if ready and ready[0] != "True" else ""
     return Node(
         name=name,
         labels={str(key): str(value) for key, value in _map(item, "metadata", "labels").items()},

@@ -80,7 +80,13 @@ def _one_by_one(groups: Sequence[Group], start: Room, budget: _Budget) -> list[P
     results: list[Packed] = [Packed(Outcome.GAVE_UP)] * len(groups)
     kept: list[int] = []
     room = start
+    # What is kept only grows, so that an equal group has no better chance later.
+    refused: dict[tuple[Item, ...], Packed] = {}
     for at, group in enumerate(groups):
+        known = refused.get(tuple(group))
+        if known is not None:
+            results[at] = known
+            continue
         beside = _quickly(group, room)
         if beside is not None:
             results[at] = Packed(Outcome.PLACED, tuple(beside))
@@ -91,7 +97,7 @@ def _one_by_one(groups: Sequence[Group], start: Room, budget: _Budget) -> list[P
         items = [item for one in together for item in groups[one]]
         moved = _quickly(items, start) or _search(items, start, budget)
         if not isinstance(moved, list):
-            results[at] = Packed(Outcome.IMPOSSIBLE if moved is None else Outcome.GAVE_UP)
+            results[at] = refused[tuple(group)] = Packed(Outcome.IMPOSSIBLE if moved is None else Outcome.GAVE_UP)
             continue
         kept = together
         for one, outcome in zip(kept, _outcomes([groups[one] for one in kept], moved), strict=True):

@@ -43,6 +43,28 @@ def for_memory(serving: Serving, usable: int, *, pipelines: bool, node_gpus: int
     return tuple(found)
 
 
+def narrower(serving: Serving, usable: int, node_gpus: int, *, pipelines: bool) -> Iterator[tuple[Serving, Remedy]]:
+    """Ways to serve a model that asks for more GPUs of one node than any has: in fewer bits, or over several nodes.
+
+    Each comes with how the model is then served, for its pods are others, and may have no place either.
+    """
+    tensors = [size for size in range(node_gpus, 0, -1) if not splits(serving.shape, size)]
+    smaller = replace(serving, weights=Precision("fp8", 1.0, serving.weights.other))
+    for tensor in tensors if serving.weights.linear >= _HALF and serving.pipeline == 1 else ():
+        changed = replace(smaller, tensor=tensor)
+        if _works(changed, usable):
+            text = f"set quantization to fp8 and parallel.tensor to {tensor}"
+            yield changed, Remedy("quantization, parallel.tensor", f"fp8, {tensor}", text)
+            break
+    for tensor in tensors[:1] if pipelines else ():
+        for stages in range(serving.pipeline + 1, _MOST_STAGES + 1):
+            changed = replace(serving, tensor=tensor, pipeline=stages)
+            if _works(changed, usable):
+                text = f"set parallel to {{tensor: {tensor}, pipeline: {stages}}}: {stages} pods of {tensor} GPUs"
+                yield changed, Remedy("parallel.tensor, parallel.pipeline", f"{tensor}, {stages}", text)
+                return
+
+
 def _works(serving: Serving, usable: int) -> bool:
     return not splits(serving.shape, serving.tensor) and fit(serving, usable).fits
 

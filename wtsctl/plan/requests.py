@@ -95,15 +95,15 @@ def refusal(need: Need, labels: Mapping[str, str], taints: Iterable[Mapping[str,
     """Why a pod may not run on a node with these labels and taints, whatever is free on it; empty: it may."""
     for key, value in need.selector.items():
         if labels.get(key) != value:
-            return f"has not the label {key}={value}"
+            return f"no label {key}={value}"
     if need.affinity and not any(_term(term, labels) for term in need.affinity):
-        return "does not match the node affinity"
+        return "not in the node affinity"
     for taint in taints:
         if taint.get("effect") in {"NoSchedule", "NoExecute"} and not any(
             _tolerates(toleration, taint) for toleration in need.tolerations
         ):
             value = f"={taint['value']}" if taint.get("value") else ""
-            return f"has the taint {taint.get('key')}{value}:{taint['effect']}"
+            return f"taint {taint.get('key')}{value}:{taint['effect']}"
     return ""
 
 
