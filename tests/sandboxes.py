@@ -1,4 +1,4 @@
-"""Real clusters for the tests: a control plane for `tests/cluster`, and one with a node for `tests/e2e`.
+"""Real clusters for the tests: control planes for `tests/cluster`, and one with a node for `tests/e2e`.
 
 Each is a sandbox with a name of its own, in the user's own cache, so that nothing is compiled for the tests that
 `wtsctl sandbox up` has compiled before. It is started once per run. One that was up before the run is used and
@@ -22,6 +22,7 @@ from wtsctl.sandbox import build, debian, launch, lifecycle, toolchain
 from wtsctl.sandbox.layout import Layout
 
 CONTROL_PLANE = "test-control-plane"
+EVERY_KIND = "test-every-kind"
 NODE = "test-node"
 
 REQUIRED = os.environ.get("WTSCTL_TEST_REQUIRE") == "1"
@@ -32,7 +33,7 @@ _used = pytest.StashKey[dict[Layout, IO[str]]]()
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """A cluster with a node: its kubeconfig, and where its files are."""
+    """A cluster: its kubeconfig, and where its files are."""
 
     kubeconfig: Path
     layout: Layout
@@ -111,6 +112,26 @@ def _require(purpose: debian.Purpose, layout: Layout, tell: Telling) -> None:
 def control_plane(request: pytest.FixtureRequest) -> Path:
     """The kubeconfig of a real API server without a node: pods are stored and never run."""
     return _start(request.config, CONTROL_PLANE, node=False).kubeconfig
+
+
+@pytest.fixture(scope="session")
+def every_kind(request: pytest.FixtureRequest) -> Cluster:
+    """A control plane of its own that knows every custom resource of `tests/cluster/crds.toml`.
+
+    The other one knows none of them, which some tests are about.
+    """
+    from tests.cluster import crds
+    from wtsctl.cluster.client import Client
+    from wtsctl.cluster.config import connect
+
+    tell = Telling(request.config)
+    try:
+        wanted = crds.definitions(Layout.of(EVERY_KIND).cache, tell)
+    except SandboxError as error:
+        unavailable(str(error))
+    cluster = _start(request.config, EVERY_KIND, node=False)
+    crds.install(Client(connect(cluster.kubeconfig)), wanted)
+    return cluster
 
 
 @pytest.fixture(scope="session")
