@@ -75,8 +75,12 @@ def test_order_is_that_of_a_deploy() -> None:
         "llm/InferenceService/llama-3b",
         "llm/Service/llama-guard",
         "llm/Deployment/llama-guard",
+        "llm/PodDisruptionBudget/granite-8b",
+        "llm/PodDisruptionBudget/llama-3b",
+        "llm/PodDisruptionBudget/llama-guard",
         "llama-stack/Service/llamastack-server",
         "llama-stack/Deployment/llamastack-server",
+        "llama-stack/PodDisruptionBudget/llamastack-server",
     ]
 
 
@@ -97,9 +101,11 @@ def test_selection_leaves_out_what_it_does_not_need() -> None:
     text = changed(("models:", CACHE + TOKEN + "models:"))
     assert list(rendered(text, selected={"llama-3b"})) == [
         "Namespace/llm", "llm/ServiceAccount/huggingface-token", "llm/InferenceService/llama-3b",
+        "llm/PodDisruptionBudget/llama-3b",
     ]  # fmt: skip
     assert list(rendered(text, selected={"granite-8b"})) == [
         "Namespace/llm", "llm/PersistentVolumeClaim/weights", "llm/Service/granite-8b", GRANITE,
+        "llm/PodDisruptionBudget/granite-8b",
     ]  # fmt: skip
     assert rendered(text, selected=set()) == {}
 

@@ -50,6 +50,7 @@ _IMAGE = r"^[A-Za-z0-9][A-Za-z0-9._/:@-]*$"
 _ABSOLUTE = r"^/\S+$"
 _WORD = r"^\S+$"
 VERSION = r"^[0-9]{1,4}(\.[0-9]{1,4}){0,2}$"
+_STACK_VERSION = r"^0\.[27](\.[0-9]{1,4})?$"
 _ENV_NAME = r"^[A-Za-z_][A-Za-z0-9_]*$"
 _LABEL_KEY = r"^([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$"
 _HOST = r"^(\*\.)?[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)+$"
@@ -58,6 +59,7 @@ _KIND = r"^[A-Z][A-Za-z0-9]*$"
 _URI = r"^[a-z][a-z0-9+.-]*://\S+$"
 URL_PATH = r"^/\S*$"
 _POINTER = r"^(/[^/]*)+$"
+_METRIC = r"^[A-Za-z_:][A-Za-z0-9_:]*$"
 
 FORMS: dict[str, tuple[str, str]] = {
     _LABEL: ("label", "lower-case letters, digits and '-', at most 63, with a letter or digit at both ends"),
@@ -79,6 +81,11 @@ FORMS: dict[str, tuple[str, str]] = {
     _ABSOLUTE: ("absolute path", "an absolute path"),
     _WORD: ("word", "text without spaces"),
     VERSION: ("version", "a version such as 0.7 or 0.7.3"),
+    _STACK_VERSION: (
+        "Llama Stack release",
+        "0.7 or 0.2, with or without a third number: 0.3 to 0.6 each read another configuration, which is not written; "
+        "OGX, its successor, has no shields",
+    ),
     _ENV_NAME: ("variable", "the name of an environment variable: letters, digits and '_', no digit first"),
     _LABEL_KEY: ("label key", "a label's name such as nvidia.com/gpu.product, its part after the '/' at most 63 long"),
     _HOST: ("host", "a DNS name such as models.example.com, in lower case"),
@@ -86,6 +93,7 @@ FORMS: dict[str, tuple[str, str]] = {
     _KIND: ("kind", "a Kubernetes kind such as Deployment"),
     _URI: ("URI", "an address with its scheme, such as http://milvus.example.com:19530"),
     URL_PATH: ("path", "a path that begins with /, without spaces"),
+    _METRIC: ("metric", "the name of a metric: letters, digits, '_' and ':', no digit first"),
     _POINTER: ("JSON pointer", "a path such as /spec/template/spec/containers/0/args/-"),
 }
 """What each pattern is called in the reference, and what it means."""
@@ -108,7 +116,10 @@ Host = Annotated[str, Field(pattern=_HOST)]
 AddressRange = Annotated[str, Field(pattern=_CIDR)]
 KindName = Annotated[str, Field(pattern=_KIND)]
 Uri = Annotated[str, Field(pattern=_URI)]
+UrlPath = Annotated[str, Field(pattern=URL_PATH)]
 JsonPointer = Annotated[str, Field(pattern=_POINTER)]
+MetricName = Annotated[str, Field(pattern=_METRIC)]
+StackVersion = Annotated[str, Field(pattern=_STACK_VERSION)]
 _QUANTITY_SCHEMA = {"type": ["string", "number"], "pattern": QUANTITY_PATTERN, "exclusiveMinimum": 0}
 Quantity = Annotated[
     str,

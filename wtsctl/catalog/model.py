@@ -20,6 +20,7 @@ from wtsctl.catalog.forms import (
     Image,
     JsonPointer,
     KindName,
+    MetricName,
     Port,
     RelativePath,
     SecretKey,
@@ -28,7 +29,16 @@ from wtsctl.catalog.forms import (
     ServiceName,
     Word,
 )
-from wtsctl.catalog.pods import Environment, Expose, Gpu, Labels, Resources, SecretReference, Toleration
+from wtsctl.catalog.pods import (
+    Environment,
+    Expose,
+    Gpu,
+    Labels,
+    ResourceList,
+    Resources,
+    SecretReference,
+    Toleration,
+)
 from wtsctl.catalog.smoke import Budget, Prompt
 
 
@@ -54,6 +64,12 @@ RuntimeName = Annotated[Runtime, Field(strict=False)]
 RoleName = Annotated[Role, Field(strict=False)]
 
 
+# Of vLLM's own (vllm/config/cache.py, CacheDType) those whose size does not depend on the model's attention.
+KvCacheType = Literal[
+    "auto", "float16", "bfloat16", "fp8", "fp8_e4m3", "fp8_e5m2", "int8_per_token_head", "fp8_per_token_head"
+]
+
+
 class Parallel(Entry):
     """How one copy of a model is spread over GPUs."""
 
@@ -75,17 +91,19 @@ class Service(Entry):
 
 
 class ChatTemplate(Entry):
-    """How messages become the text that the model reads; exactly one key is set, and `key` beside `configMap`."""
+    """How messages become the text that the model reads; exactly one of path, text and configMap is set."""
 
-    path: AbsolutePath | None = Field(None, description="file in the image or on a volume")
+    path: AbsolutePath | None = Field(None, description="file in the image, or in the cache volume under /cache/huggingface")
     text: str | None = Field(None, min_length=1, description="the template itself; a ConfigMap is made from it")
     config_map: DnsSubdomain | None = Field(None, description="ConfigMap that holds it, in the model's namespace")
-    key: SecretKey = Field("chat_template.jinja", description="key inside that ConfigMap")
+    key: SecretKey = Field("chat_template.jinja", description="key in the ConfigMap")
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
         if sum(value is not None for value in (self.path, self.text, self.config_map)) != 1:
             raise ValueError("expected exactly one of path, text and configMap")
+        if self.path is not None and "key" in self.model_fields_set:
+            raise ValueError("`key` belongs to a ConfigMap, and `path` names a file")
         return self
 
 
@@ -99,14 +117,16 @@ class LoraAdapter(Entry):
     """One LoRA adapter that is loaded beside the model."""
 
     name: ServedName = Field(description="the id that the endpoint answers to with the adapter")
-    source: Word = Field(description="Hugging Face id, or an absolute path on a volume")
+    source: Word = Field(
+        description="Hugging Face id, or an absolute path in the image or in the cache volume under /cache/huggingface"
+    )
 
 
 class Lora(Entry):
     """LoRA adapters of a model."""
 
     adapters: tuple[LoraAdapter, ...] = Field(strict=False, min_length=1, description="the adapters")
-    max_rank: Literal[8, 16, 32, 64, 128, 256, 320, 512] = Field(16, description="largest rank among them")
+    max_rank: Literal[1, 8, 16, 32, 64, 128, 256, 320, 512] = Field(16, description="largest rank among them")
 
 
 class Download(Entry):
@@ -115,26 +135,68 @@ class Download(Entry):
     image: Image | None = Field(
         None, description="an image with the command `hf` or `huggingface-cli`; unset: the model's own"
     )
-    resources: Resources | None = Field(None, description="unset: 1 to 4 CPUs and 2Gi to 8Gi of memory")
+    resources: Resources = Field(
+        default_factory=lambda: Resources(
+            requests=ResourceList(cpu="1", memory="2Gi"), limits=ResourceList(cpu="4", memory="8Gi")
+        ),
+        description="requests and limits of the Job's container",
+    )
     timeout: Duration = Field("6h", description="after this time the Job has failed")
 
 
 class KServe(Entry):
     """What only an InferenceService has."""
 
+    format: ServedName = Field(
+        "huggingface",
+        description="name of the model format, which decides the ServingRuntime: huggingface, or vLLM where there is "
+        "a runtime for it (KServe 0.20 and OpenShift AI bring one)",
+    )
     serving_runtime: DnsSubdomain | None = Field(
         None, description="name of the ServingRuntime; unset: KServe picks the one for the format"
     )
-    format: DnsLabel = Field("huggingface", description="name of the model format")
-    openai_prefix: Literal["/openai/v1", "/v1"] = Field(
-        "/openai/v1", description="where the runtime serves the API: KServe's huggingface runtime under /openai/v1"
+    server: Literal["huggingface", "vllm"] | None = Field(
+        None,
+        description="what that runtime runs, which decides arguments, probes and paths: KServe's huggingface server "
+        "or vLLM's own, on port 8080; unset: vllm for the format vLLM, huggingface for others",
     )
+    openai_prefix: Literal["/openai/v1", "/v1"] | None = Field(
+        None,
+        description="where it serves the API; unset: vllm under /v1, huggingface under /openai/v1. With /v1, "
+        "huggingface is told so, and its list of models has KServe's own form",
+    )
+    service_account: DnsSubdomain | None = Field(
+        None,
+        description="ServiceAccount whose Secrets the init container downloads with; unset: one for "
+        "`secrets.huggingface`",
+    )
+    download_by: Literal["initializer", "server"] = Field(
+        "initializer",
+        description="who downloads from Hugging Face: KServe's init container, with the memory and the securityContext "
+        "that the cluster gives it, or the server itself, with its own, as a part of its start",
+    )
+    storage_container: DnsSubdomain | None = Field(
+        None,
+        description="ClusterStorageContainer of that init container, from KServe 0.20 on; unset: KServe picks one",
+    )
+
+    @property
+    def runs(self) -> Literal["huggingface", "vllm"]:
+        """The server in the ServingRuntime."""
+        return self.server or ("vllm" if self.format == "vLLM" else "huggingface")
+
+    @property
+    def prefix(self) -> str:
+        """The path of the API, before `/chat/completions`."""
+        return self.openai_prefix or ("/v1" if self.runs == "vllm" else "/openai/v1")
 
 
 class Autoscale(Entry):
     """More pods while requests wait, fewer when they do not."""
 
-    min: int = Field(1, ge=0, le=1000, description="fewest pods; 0 stops the model while nobody asks, with keda only")
+    min: int = Field(
+        1, ge=0, le=1000, description="fewest pods; 0, with `by: keda` and `activation`, stops the model while idle"
+    )
     max: int = Field(ge=1, le=1000, description="most pods")
     by: Literal["keda", "hpa"] = Field(
         "keda",
@@ -142,15 +204,34 @@ class Autoscale(Entry):
         "which needs an adapter for custom metrics in the cluster",
     )
     waiting: int = Field(5, ge=1, le=10000, description="requests that wait, per pod, before another one is started")
-    poll: Duration = Field("15s", description="keda: how often the metric is read")
+    poll: Duration = Field("15s", description="keda: how often the metric is read, in whole seconds")
     cooldown: Duration = Field("6m", description="how long nothing may wait before a pod is stopped")
+    activation: str | None = Field(
+        None,
+        min_length=1,
+        description="keda, with `min: 0`: PromQL that is above 0 while somebody wants the model, from a gateway in "
+        "front of it: without pods the model itself counts nothing",
+    )
+    metric: MetricName | None = Field(
+        None,
+        description="hpa: what the adapter calls the waiting requests of a pod; unset: vllm_num_requests_waiting, or "
+        "llamacpp_requests_deferred",
+    )
 
     @model_validator(mode="after")
-    def _in_order(self) -> Self:
+    def _fit_together(self) -> Self:
         if self.min > self.max:
             raise ValueError(f"min ({self.min}) is more than max ({self.max})")
         if self.by == "hpa" and self.min == 0:
             raise ValueError("a HorizontalPodAutoscaler cannot start from no pods; set min: 1, or by: keda")
+        if self.min == 0 and self.activation is None:
+            raise ValueError("min: 0 needs `activation`: at no pods nothing waits, so nothing would start one")
+        if self.min > 0 and self.activation is not None:
+            raise ValueError("`activation` has no effect without min: 0")
+        if self.by == "hpa" and "poll" in self.model_fields_set:
+            raise ValueError("`poll` has no effect with by: hpa, whose interval is that of the cluster")
+        if self.by == "keda" and self.metric is not None:
+            raise ValueError("`metric` has no effect with by: keda, which asks Prometheus itself")
         return self
 
 
@@ -187,7 +268,8 @@ class Model(Entry):
     aliases: tuple[ServedId, ...] = Field(
         (),
         strict=False,
-        description="further ids for the model; vLLM and llama.cpp answer to them, KServe only to `name`",
+        description="further ids for the model; vLLM and llama.cpp answer to them, KServe's huggingface server only to "
+        "`name`",
     )
     runtime: RuntimeName = Field(description="vllm and llamacpp run as a Deployment, kserve as an InferenceService")
     model: Word = Field(
@@ -220,11 +302,9 @@ class Model(Entry):
     )
     quantization: Word | None = Field(
         None,
-        description="how the weights are quantized: fp8, awq, gptq, ...; unset: as the model is",
+        description="how the weights are quantized: fp8, awq, gptq, ...; unset: as its config.json says",
     )
-    kv_cache_dtype: Literal["auto", "bfloat16", "fp8", "fp8_e4m3", "fp8_e5m2"] | None = Field(
-        None, description="type of the KV cache; fp8 takes half of the memory"
-    )
+    kv_cache_dtype: KvCacheType | None = Field(None, description="type of the KV cache; fp8 takes half of the memory")
     gpu_memory_utilization: float | None = Field(
         None, gt=0, le=1, description="part of a GPU's memory that the server may use; unset: its default (vLLM: 0.92)"
     )
@@ -234,7 +314,9 @@ class Model(Entry):
     reasoning_parser: Word | None = Field(None, description="vllm and kserve: how reasoning is told from the answer")
     lora: Lora | None = Field(None, description="vllm: LoRA adapters that are loaded beside the model")
     api_key: SecretReference | None = Field(
-        None, description="vllm: key that callers have to send; /v1 is closed without it, /health stays open"
+        None,
+        description="vllm and llamacpp: key that callers have to send; the API is closed without it, /health stays "
+        "open",
     )
     args: tuple[str, ...] = Field((), strict=False, description="further arguments for the server, after our own")
     env: Environment = Field(default_factory=dict, description="further variables of the server; no secrets")
@@ -246,8 +328,11 @@ class Model(Entry):
         None, ge=1, le=1024, description="llamacpp: CPU threads for generation; unset: its own choice"
     )
     resources: Resources = Field(description="requests and limits of the container")
-    startup_timeout: Duration = Field(
-        "15m", description="how long a pod may take from container start to its first healthy answer"
+    startup_timeout: Duration | None = Field(
+        None,
+        description="how long a pod may take from container start to its first healthy answer; unset: 10 minutes and "
+        "20 seconds for each GiB that the model's id speaks of at 16 bits a weight (8B: 15m, 70B: 54m), 15m where it "
+        "speaks of none",
     )
     node_selector: Labels = Field(default_factory=dict, description="labels of the nodes it may run on")
     tolerations: tuple[Toleration, ...] = Field(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from wtsctl.catalog.document import Catalog
-from wtsctl.catalog.pods import Gpu, Resources
+from wtsctl.catalog.pods import Resources, SecretReference
 from wtsctl.catalog.quantity import parse_quantity
+from wtsctl.catalog.workload import Workload
 
 MANAGED_BY = "wtsctl"
 # Set by NVIDIA's GPU feature discovery on every GPU node.
@@ -75,17 +77,39 @@ def resources(spec: Resources, gpu_resource: str, gpus: int) -> dict[str, dict[s
     }
 
 
-def placement(gpu: Gpu, gpus: int) -> dict[str, Any]:
-    """Tolerations and node selector of a pod with that many GPUs; empty without any.
+def placement(catalog: Catalog, workload: Workload) -> dict[str, Any]:
+    """Where a model's pods may run, and what they are scheduled before.
 
     GPU nodes are commonly tainted with the name of their resource, so that only GPU pods land there.
+
+    Variables:
+        tolerations: for the taint of GPU nodes, and those of the model; empty without
+        nodeSelector: for `gpu.product`, and that of the model; empty without
+        priorityClassName: that of the model, else that of `platform.priorityClass`, or `none`
+        imagePullSecrets: `platform.imagePullSecrets`, each with its `name`; empty without
     """
-    if not gpus:
-        return {"tolerations": [], "nodeSelector": {}}
+    spec, gpu, with_gpu = workload.spec, workload.gpu, workload.gpus > 0
+    taint = [{"key": gpu.resource, "operator": "Exists", "effect": "NoSchedule"}] if with_gpu else []
+    own = [toleration.model_dump(exclude_none=True) for toleration in spec.tolerations]
+    product = {GPU_PRODUCT_LABEL: gpu.product} if with_gpu and gpu.product else {}
+    priority = catalog.platform.priority_class
     return {
-        "tolerations": [{"key": gpu.resource, "operator": "Exists", "effect": "NoSchedule"}],
-        "nodeSelector": {GPU_PRODUCT_LABEL: gpu.product} if gpu.product else {},
+        "tolerations": taint + [one for one in own if one not in taint],
+        "nodeSelector": product | spec.node_selector,
+        "priorityClassName": spec.priority_class_name or (priority.name if priority else None),
+        "imagePullSecrets": [{"name": name} for name in catalog.platform.image_pull_secrets],
     }
+
+
+def environment(ours: Mapping[str, str | SecretReference], further: Mapping[str, str]) -> list[dict[str, Any]]:
+    """A container's variables, each once: ours, a Secret's value by reference, and the catalog's, which win."""
+    values: dict[str, str | SecretReference] = {**ours, **further}
+    return [
+        {"name": name, "value": value}
+        if isinstance(value, str)
+        else {"name": name, "valueFrom": {"secretKeyRef": {"name": value.name, "key": value.key}}}
+        for name, value in values.items()
+    ]
 
 
 def pod_security(run_as_user: int | None) -> dict[str, Any]:
