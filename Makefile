@@ -4,6 +4,8 @@
 
 PYTHON ?= python3
 VENV   ?= .venv
+# Processes of `make test`; docs/adr/0009 says why two.
+PROCESSES ?= 2
 BIN    := $(VENV)/bin
 WTSCTL := $(BIN)/wtsctl
 
@@ -22,7 +24,7 @@ demo: $(VENV)/.ready ## Bring up a Kubernetes on this machine, deploy the models
 
 .PHONY: test
 test: $(VENV)/.ready ## Run every test: unit, golden, http, and as root those on a real cluster.
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile $(PYTEST_ARGS)
 
 .PHONY: check
 check: $(VENV)/.ready ## What CI runs: format, lint, types, import layers, then `make test`.

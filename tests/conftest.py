@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-pytest_plugins = ["tests.llamacpp", "tests.sandboxes"]
+pytest_plugins = ["tests.llamacpp", "tests.parallel", "tests.sandboxes"]
 
 # A busy machine makes single examples slow, which says nothing about the property.
 settings.register_profile("no deadline", deadline=None)

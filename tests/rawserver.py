@@ -82,13 +82,19 @@ class RawServer:
                 return
             self.connections += 1
             self._open.append(client)
+            if self._ended.is_set():
+                # Too late for __exit__ to see it.
+                client.close()
+                return
             threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError), contextlib.ExitStack() as closing:
+            closing.callback(client.close)
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self.tls:
                 client = self.tls.wrap_socket(client, server_side=True)
+                closing.callback(client.close)
                 self._open.append(client)
             pending = b""
             while True:

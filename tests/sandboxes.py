@@ -155,7 +155,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
                 continue
             if _marker(layout).exists():
                 lifecycle.purge(layout, Telling(session.config), keep_cache=True)
-            Path(users.name).unlink()
+            Path(users.name).unlink(missing_ok=True)
             with contextlib.suppress(OSError):
                 layout.state.parent.rmdir()
 

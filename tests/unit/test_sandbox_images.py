@@ -107,12 +107,12 @@ def test_nothing_is_found_in_an_empty_cache(tmp_path: Path) -> None:
 
 
 def test_ensure_finds_the_cached_image_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the archive in the cache no tool is needed, nothing is said, and it takes milliseconds."""
+    """With the archive in the cache no tool is needed, nothing is said, and it takes milliseconds of CPU."""
     made = complete(tmp_path / "images", build.key())
     monkeypatch.setenv("PATH", str(tmp_path))
-    began = time.perf_counter()
+    began = time.process_time()
     assert images.ensure(tmp_path, silent) == (made,)
-    assert time.perf_counter() - began < 0.1
+    assert time.process_time() - began < 0.1
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="without root the build is refused before its tools are looked for")
