@@ -11,7 +11,9 @@ import yaml
 from wtsctl.catalog.workload import Endpoint
 from wtsctl.cluster.config import connect
 from wtsctl.commands.readiness import Answers
-from wtsctl.health.model import Answer, Index, ModelHealth, Subject, assess
+from wtsctl.health.assess import assess
+from wtsctl.health.index import Index
+from wtsctl.health.model import Answer, ModelHealth, Subject
 
 if TYPE_CHECKING:
     from pytest_httpserver import HTTPServer

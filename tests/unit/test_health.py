@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 import yaml
 
+from wtsctl.health.assess import assess
 from wtsctl.health.claim import claim
 from wtsctl.health.deployment import deployment
+from wtsctl.health.index import Index
 from wtsctl.health.inferenceservice import inference_service
-from wtsctl.health.model import Answer, Index, ModelHealth, Subject, assess
+from wtsctl.health.model import Answer, ModelHealth, Subject
 from wtsctl.health.namespace import namespace
 from wtsctl.health.state import Phase, State
 

@@ -12,7 +12,9 @@ from wtsctl.cluster.apply import Applied, ApplyResult, Outcome
 from wtsctl.cluster.discovery import DEPLOYMENT
 from wtsctl.cluster.observe import Evidence
 from wtsctl.cluster.remove import Fate, Target
-from wtsctl.health.model import Answer, Index, Subject, assess
+from wtsctl.health.assess import assess
+from wtsctl.health.index import Index
+from wtsctl.health.model import Answer, Subject
 from wtsctl.health.state import Phase
 from wtsctl.health.wait import Verdict, Waited
 from wtsctl.render.job import Stage

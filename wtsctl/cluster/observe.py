@@ -12,6 +12,8 @@ from wtsctl.cluster.discovery import (
     ENDPOINT_SLICE,
     EVENT,
     INFERENCE_SERVICE,
+    JOB,
+    LEADER_WORKER_SET,
     NODE,
     POD,
     REPLICA_SET,
@@ -37,16 +39,30 @@ def own_labels(catalog_name: str) -> str:
     return f"app.kubernetes.io/part-of={catalog_name},app.kubernetes.io/managed-by={objects.FIELD_MANAGER}"
 
 
-def selections(namespaces: Iterable[str], labels: str, *, kserve: Iterable[str] = ()) -> tuple[Selection, ...]:
+def selections(
+    namespaces: Iterable[str],
+    labels: str,
+    *,
+    kserve: Iterable[str] = (),
+    grouped: Iterable[str] = (),
+    downloads: Iterable[str] = (),
+) -> tuple[Selection, ...]:
     """What to list or watch.
 
     Args:
         namespaces: of everything that is looked at.
         labels: from `own_labels`.
         kserve: the namespaces in which there are InferenceServices to look at.
+        grouped: those with LeaderWorkerSets.
+        downloads: those with Jobs that download weights.
     """
     made = [Selection(kind, namespace, labels) for namespace in dict.fromkeys(namespaces) for kind in _KINDS]
-    made += [Selection(INFERENCE_SERVICE, namespace, labels, optional=True) for namespace in dict.fromkeys(kserve)]
+    some = ((INFERENCE_SERVICE, kserve), (LEADER_WORKER_SET, grouped), (JOB, downloads))
+    made += [
+        Selection(kind, namespace, labels, optional=kind is not JOB)
+        for kind, spaces in some
+        for namespace in dict.fromkeys(spaces)
+    ]
     return tuple(made)
 
 

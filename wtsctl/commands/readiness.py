@@ -41,6 +41,8 @@ class Looked:
                 service=one.endpoint.service,
                 replicas=one.spec.replicas,
                 serves=one.name,
+                grouped=one.grouped,
+                downloads=one.spec.download is not None,
             )
             self.subjects.append(subject)
             self.endpoints[one.name] = one.endpoint
@@ -59,6 +61,8 @@ class Looked:
             [one.namespace for one in self.subjects],
             own_labels(self.catalog),
             kserve=[one.namespace for one in self.subjects if one.kserve],
+            grouped=[one.namespace for one in self.subjects if one.grouped],
+            downloads=[one.namespace for one in self.subjects if one.downloads],
         )
 
     @property
@@ -109,7 +113,8 @@ class Answers:
 
 def observer(looked: Looked, follower: Follower, answers: Answers) -> Callable[[], dict[str, ModelHealth] | None]:
     """What `health.wait.wait` looks at: every subject's health now, or None before the first lists are in."""
-    from wtsctl.health.model import Index, assess
+    from wtsctl.health.assess import assess
+    from wtsctl.health.index import Index
 
     def observe() -> dict[str, ModelHealth] | None:
         objects = follower.objects()

@@ -45,7 +45,8 @@ def status(
         from wtsctl.cluster.observe import look
         from wtsctl.commands.readiness import Looked, ask_all, evidence_of
         from wtsctl.errors import ExitCode
-        from wtsctl.health.model import Index, assess
+        from wtsctl.health.assess import assess
+        from wtsctl.health.index import Index
         from wtsctl.report.result import Result
         from wtsctl.report.status import not_ready, show_status, status_data
 

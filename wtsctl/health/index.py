@@ -1,0 +1,73 @@
+"""A cluster's objects, to be found by what is known of a model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from wtsctl.health.endpoints import SERVICE_LABEL
+from wtsctl.health.leaderworkerset import newest_revision
+from wtsctl.health.pod import PodHealth, pod
+from wtsctl.health.state import Object, Phase, terminating
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from wtsctl.health.model import Subject
+
+_INSTANCE = "app.kubernetes.io/instance"
+_REVISION = "deployment.kubernetes.io/revision"
+_HASH = "pod-template-hash"
+
+
+@dataclass(slots=True)
+class Index:
+    """A cluster's objects, to be found by what a subject knows of them. Made once for each look."""
+
+    by_name: dict[tuple[str, str, str], Object] = field(default_factory=dict)
+    pods: dict[tuple[str, str], list[Object]] = field(default_factory=dict)
+    slices: dict[tuple[str, str], list[Object]] = field(default_factory=dict)
+    replica_sets: dict[tuple[str, str], list[Object]] = field(default_factory=dict)
+    jobs: dict[tuple[str, str], list[Object]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, objects: Iterable[Object]) -> Index:
+        """Sort objects of any kind."""
+        index = cls()
+        for item in objects:
+            metadata = item["metadata"]
+            namespace, labels = str(metadata.get("namespace", "")), metadata.get("labels") or {}
+            index.by_name[item["kind"], namespace, str(metadata["name"])] = item
+            if item["kind"] == "Pod":
+                index.pods.setdefault((namespace, labels.get(_INSTANCE, "")), []).append(item)
+            elif item["kind"] == "Job":
+                index.jobs.setdefault((namespace, labels.get(_INSTANCE, "")), []).append(item)
+            elif item["kind"] == "EndpointSlice":
+                index.slices.setdefault((namespace, labels.get(SERVICE_LABEL, "")), []).append(item)
+            elif item["kind"] == "ReplicaSet":
+                for owner in metadata.get("ownerReferences") or []:
+                    index.replica_sets.setdefault((namespace, owner.get("name", "")), []).append(item)
+        return index
+
+    def leaving(self, namespace: str) -> bool:
+        """Whether pods are still going away there: until they are gone they count against its quota."""
+        return any(terminating(one) for (space, _), pods in self.pods.items() if space == namespace for one in pods)
+
+    def newest_pods(self, subject: Subject) -> list[PodHealth]:
+        """The subject's pods of its Deployment's newest revision, those that are going away left out."""
+        pods = [one for one in self.pods.get((subject.namespace, subject.object_name), []) if not terminating(one)]
+        sets = self.replica_sets.get((subject.namespace, subject.deployment), [])
+        if subject.grouped:
+            pods = newest_revision(pods)
+        elif sets:
+            newest = max(sets, key=lambda one: int((one["metadata"].get("annotations") or {}).get(_REVISION, 0)))
+            wanted = (newest["metadata"].get("labels") or {}).get(_HASH)
+            pods = [one for one in pods if (one["metadata"].get("labels") or {}).get(_HASH) == wanted]
+        health = [pod(one) for one in sorted(pods, key=lambda one: str(one["metadata"]["name"]))]
+        # One that ended (evicted) has been replaced, unless it is all there is.
+        return [one for one in health if one.phase is not Phase.PENDING] or health
+
+    def download(self, subject: Subject) -> Object | None:
+        """The latest Job that downloads the subject's weights; one that ended is there for a day."""
+        found = self.jobs.get((subject.namespace, subject.object_name), []) if subject.downloads else []
+        return max(found, key=lambda one: str(one["metadata"].get("creationTimestamp", "")), default=None)
