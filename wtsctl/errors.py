@@ -9,7 +9,7 @@ WtsctlError
 │   ├── ClusterUnauthorized    the credentials are missing, wrong or expired
 │   └── ClusterRefused         the API server said no: forbidden, invalid, conflict
 ├── SandboxError            4  the sandbox cannot be built, started or reached
-├── NotReadyError           5  something did not become or is not healthy in time
+├── NotReadyError           5  something did not become or is not healthy in time, or would not fit
 └── SelectionError          9  the names given match nothing
 
 A model that failed, a pod that crashed or a prompt that was answered wrongly is data in a command's

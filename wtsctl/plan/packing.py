@@ -60,6 +60,8 @@ def pack(groups: Sequence[Group], room: Sequence[Sequence[int]], work: int = _WO
         room: what each bin has of each resource.
         work: how many items and bins may be looked at in all before a search gives up.
     """
+    if not room:
+        return tuple(Packed(Outcome.IMPOSSIBLE if group else Outcome.PLACED) for group in groups)
     start: Room = tuple(tuple(have) for have in room)
     budget = _Budget(work)
     everything = [item for group in groups for item in group]

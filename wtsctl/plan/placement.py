@@ -16,6 +16,8 @@ from wtsctl.plan.verdict import Verdict
 MEMORY = "memory"
 # More nodes than these are not tried as a remedy.
 _MOST_NODES = 8
+# Nodes that are tried one by one.
+_TRIED = 20
 _NAMED = 3
 _MIB = 1024**2
 
@@ -147,13 +149,7 @@ class _Board:
         if len(group.pods) == 1:
             yield from self._lower(group, left)
             yield from self._tolerate(group, left)
-        emptied = [replace(node, used={}) for node in self._nodes]
-        found, _ = self.settle(emptied, [*kept, *missing])
-        if all(found[at][0] is Outcome.PLACED for at in missing):
-            names = sorted({name for at in missing for name in found[at][1]})
-            used = [node.name for node in self._nodes if node.name in names and node.used]
-            text = f"free what other pods request on {_list(used or names)}"
-            yield Remedy("otherPods", ", ".join(used or names), text)
+        yield from self._free([*kept, *missing])
         own = sum(self._groups[at].owner == group.owner for at in kept)
         if own:
             yield Remedy("replicas", own, f"set replicas to {own}")
@@ -185,6 +181,21 @@ class _Board:
             if keys and all(need <= left[node.name][name] for name, need in pod.requests.items()):
                 yield Remedy("tolerations", ", ".join(keys), f"tolerate {' and '.join(keys)}, the taint of {node.name}")
                 return
+
+    def _free(self, wanted: Sequence[int]) -> Iterator[Remedy]:
+        """What other pods hold: on one node where that is enough, else on all."""
+        held = [node for node in self._nodes if node.used]
+
+        def enough(emptied: Sequence[Node]) -> bool:
+            nodes = [replace(node, used={}) if node in emptied else node for node in self._nodes]
+            found, _ = self.settle(nodes, wanted)
+            return all(outcome is Outcome.PLACED for outcome, _ in found.values())
+
+        if not held or not enough(held):
+            return
+        name = next((node.name for node in held[:_TRIED] if enough([node])), "")
+        text = f"free what other pods request on {name or 'the nodes'}"
+        yield Remedy("otherPods", name or "all", text)
 
     def add_nodes(self, wanted: Iterable[int]) -> Remedy | None:
         """The fewest nodes like one that is there with which all of these groups have a place."""
