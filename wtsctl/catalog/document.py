@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
 from wtsctl.catalog.agent import Agent
 from wtsctl.catalog.entry import Entry
+from wtsctl.catalog.extra import ExtraObject
 from wtsctl.catalog.forms import VERSION, DnsLabel, Image
 from wtsctl.catalog.model import Model
 from wtsctl.catalog.platform import Cache, Platform, Secrets
@@ -55,6 +56,9 @@ class Catalog(Entry):
     models: tuple[Model, ...] = Field(strict=False, min_length=1, description="the served models")
     llama_stack: LlamaStack | None = Field(None, description="the Llama Stack server")
     agents: tuple[Agent, ...] = Field((), strict=False, description="the agents behind it")
-    extra: tuple[dict[str, Any], ...] = Field(
-        (), strict=False, description="further Kubernetes objects, taken as they are"
+    extra: tuple[ExtraObject, ...] = Field(
+        (),
+        strict=False,
+        description="further Kubernetes objects, deployed and deleted with the rest; in `defaults.namespace` where they "
+        "name none, `namespace: null` for what belongs to the whole cluster",
     )

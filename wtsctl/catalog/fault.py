@@ -29,6 +29,7 @@ class Code(StrEnum):
     REFERENCE = "catalog.reference"
     NO_EFFECT = "catalog.no-effect"
     PROFILE = "catalog.profile"
+    PATCH = "catalog.patch"
 
 
 MEANING: dict[Code, str] = {
@@ -44,6 +45,8 @@ MEANING: dict[Code, str] = {
     Code.REFERENCE: "A name that refers to an entry which is not there, or to one that cannot serve the purpose.",
     Code.NO_EFFECT: "A key that is known but changes nothing where it stands.",
     Code.PROFILE: "The profile asked for does not exist, or a profile cannot be merged.",
+    Code.PATCH: "A patch that matches no rendered object, cannot be applied, or would make another object of it; found "
+    "when manifests are rendered.",
 }
 
 

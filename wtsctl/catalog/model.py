@@ -243,13 +243,24 @@ class PatchOperation(Entry):
     from_: JsonPointer | None = Field(None, alias="from", description="move and copy: from where")
     value: Any = Field(None, description="add, replace and test: the value")
 
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        needed = {"move": "from", "copy": "from", "remove": ""}.get(self.op, "value")
+        given = {name for name, key in (("value", "value"), ("from", "from_")) if key in self.model_fields_set}
+        if needed and needed not in given:
+            raise ValueError(f"op {self.op} needs `{needed}`")
+        if unused := given - {needed}:
+            raise ValueError(f"op {self.op} does not read `{unused.pop()}`")
+        return self
+
 
 class Patch(Entry):
     """A change to a rendered object, for what models.yaml has no key for; exactly one of `merge` and `json`."""
 
     kind: KindName = Field(description="kind of the object, such as Deployment")
     name: DnsSubdomain | None = Field(None, description="its name; unset: every object of this kind")
-    merge: dict[str, Any] | None = Field(None, description="a strategic merge patch")
+    merge: dict[str, Any] | None = Field(None, description="a strategic merge patch; for kinds that are not Kubernetes' own, such as InferenceService, a "
+        "JSON merge patch (RFC 7396), which replaces lists as a whole")
     json_: tuple[PatchOperation, ...] | None = Field(
         None, alias="json", strict=False, min_length=1, description="a JSON patch"
     )

@@ -14,6 +14,8 @@ from wtsctl.catalog.quantity import parse_duration
 KSERVE_PREDICTOR_PORT = 80
 # The folder of the kustomize tree with what several models use.
 SHARED_PATH = "shared"
+# And the one with the objects under `extra`.
+EXTRA_PATH = "extra"
 # What a server needs beside its weights: kernels are compiled, CUDA graphs captured.
 _BASE_STARTUP_SECONDS = 600
 # Downloading at 50 MiB/s; loading from a shared network volume is quicker.

@@ -123,7 +123,7 @@ def _map(
     if _DIRECTIVE in patch:
         if _directive(patch, where) == "delete":
             return {}
-        return _plain({key: value for key, value in patch.items() if key != _DIRECTIVE})
+        return {key: _plain(value) for key, value in patch.items() if key != _DIRECTIVE and value is not None}
     merged = _retained(original, patch, where)
     for key, value in patch.items():
         if key.startswith(_TAKE_OUT):
