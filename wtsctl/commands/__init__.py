@@ -22,6 +22,7 @@ def register(app: typer.Typer) -> None:
     from wtsctl.commands.schema import schema
     from wtsctl.commands.smoke_test import smoke_test
     from wtsctl.commands.status import status
+    from wtsctl.commands.templates import app as templates
     from wtsctl.commands.validate import validate
 
     app.command()(validate)
@@ -32,4 +33,5 @@ def register(app: typer.Typer) -> None:
     app.command("smoke-test")(smoke_test)
     app.command()(delete)
     app.command()(schema)
+    app.add_typer(templates, name="templates")
     app.add_typer(sandbox, name="sandbox")

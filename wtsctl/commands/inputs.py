@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from wtsctl.errors import CatalogError, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from wtsctl.catalog.load import LoadedCatalog
@@ -82,8 +82,12 @@ def _unreadable(message: str, where: str, hint: str = "") -> CatalogError:
 _TEMPLATE_SUFFIXES = {".j2", ".jinja", ".jinja2", ".yaml", ".yml"}
 
 
-def read_templates(overlay: Path | None) -> dict[str, str]:
+def read_templates(overlay: Path | None, warn: Callable[[str], None] | None = None) -> dict[str, str]:
     """The built-in templates by name (`vllm/deployment.yaml.j2`), with those of `--templates` laid over them.
+
+    Args:
+        overlay: the folder of `--templates`.
+        warn: is told of each copy of a built-in template that is another one by now.
 
     Raises:
         UsageError: `overlay` is no folder, or one that cannot be listed.
@@ -93,6 +97,7 @@ def read_templates(overlay: Path | None) -> dict[str, str]:
     from pathlib import Path
 
     from wtsctl.errors import TemplateError, UsageError
+    from wtsctl.render.eject import outdated
     from wtsctl.render.templates import TemplateText, lay_over
 
     packaged = Path(str(files("wtsctl"))) / "templates"
@@ -118,7 +123,12 @@ def read_templates(overlay: Path | None) -> dict[str, str]:
         except UnicodeDecodeError as error:
             raise TemplateError("not UTF-8", where=str(path), hint="save the file as UTF-8") from error
         own[path.relative_to(overlay).as_posix()] = TemplateText(text, str(path))
-    return lay_over(builtin, own)
+    laid = lay_over(builtin, own)
+    if warn is not None:
+        for name, version in outdated(builtin, own):
+            text = f"{overlay / name}: copied from wtsctl {version}, and the template has changed since"
+            warn(f"warning: {text}; compare it with `wtsctl templates show {name}`")
+    return laid
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -241,6 +241,6 @@ def lay_over(builtin: Mapping[str, str], overlay: Mapping[str, str]) -> dict[str
             f"there is no built-in template {name} to replace",
             where=origin(name, text),
             hint=f"{guess}a file that others include has a name that begins with _; "
-            f"the templates are {', '.join(sorted(name for name in builtin))}",
+            "`wtsctl templates list` lists the templates",
         )
     return {**builtin, **overlay}
