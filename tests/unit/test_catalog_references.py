@@ -110,13 +110,6 @@ WRONG = {
             "  hint: set gpus to parallel.tensor, or leave it out"
         ),
     ),
-    "Service of KServe": (
-        [("role: chat", "role: chat\n  service: {port: 8000}")],
-        (
-            "models.yaml:20:3: models[1].service: has no effect with runtime kserve: KServe names its own Service and "
-            "listens on port 80\n  hint: leave it out"
-        ),
-    ),
     "image of KServe": (
         [("role: chat", "role: chat\n  image: a:1")],
         (
@@ -254,10 +247,10 @@ WRONG = {
         ),
     ),
     "a name too long for KServe": (
-        [("name: llama-3b", "name: " + "l" * 54 + "\n  aliases: [llama-3b]")],
+        [("name: llama-3b", "name: " + "l" * 49 + "\n  aliases: [llama-3b]")],
         (
-            f"models.yaml:16:9: models[1].name: KServe's Service '{'l' * 54}-predictor' would have more than 63 "
-            "characters\n"
+            f"models.yaml:16:9: models[1].name: KServe labels its pods 'isvc.{'l' * 49}-predictor', which has more than "
+            "63 characters\n"
             "  hint: give the model a shorter name, and this one as an alias"
         ),
     ),

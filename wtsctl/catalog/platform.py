@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from wtsctl.catalog.entry import Entry, Mode, Switch
-from wtsctl.catalog.forms import AddressRange, Bytes, DnsLabel, DnsSubdomain, Duration, Uri
+from wtsctl.catalog.forms import AddressRange, Bytes, DnsLabel, DnsSubdomain, Duration, SecretKey, Uri
 from wtsctl.catalog.pods import Labels, SecretReference
 
 
@@ -36,13 +36,41 @@ class NetworkPolicy(Entry):
         (), strict=False, description="further namespaces whose pods may speak to the models and to Llama Stack"
     )
     monitoring: DnsLabel | None = Field(None, description="namespace of the Prometheus that reads their metrics")
-    ingress: DnsLabel | None = Field(None, description="namespace of the router or gateway of what is exposed")
-    api_server: tuple[AddressRange, ...] = Field(
-        (),
-        strict=False,
-        description="addresses of the API server, whose proxy `status` and `smoke-test` go through; unset: any address "
-        "that is no pod's may reach the models",
+    ingress: DnsLabel | None = Field(
+        None,
+        description="namespace of the pods that pass on requests from outside; needed for what is exposed by an "
+        "Ingress or HTTPRoute. A Route's come from OpenShift's own router, which is known",
     )
+    api_server: tuple[AddressRange, ...] | None = Field(
+        None,
+        strict=False,
+        description="addresses from which the API server reaches pods: `deploy`, `status` and `smoke-test` go through "
+        "its proxy. Needed unless mode is off; [] where nothing goes through the proxy, and on OpenShift",
+    )
+
+
+class PrometheusToken(Entry):
+    """What KEDA shows a Prometheus that asks who it is, such as OpenShift's; of one Secret or ServiceAccount."""
+
+    service_account: DnsSubdomain | None = Field(
+        None,
+        description="ServiceAccount, in each namespace of autoscaled models, that KEDA asks the cluster for a token of",
+    )
+    secret: DnsSubdomain | None = Field(None, description="Secret with a token, in each namespace of autoscaled models")
+    key: SecretKey = Field("token", description="key of the token in that Secret")
+    ca_key: SecretKey | None = Field(
+        None,
+        description="key of the CA certificate in that Secret that the server is verified with; unset: those that KEDA "
+        "trusts",
+    )
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.service_account is None) == (self.secret is None):
+            raise ValueError("expected either serviceAccount or secret")
+        if self.secret is None and self.model_fields_set & {"key", "ca_key"}:
+            raise ValueError("`key` and `caKey` belong to `secret`")
+        return self
 
 
 class Monitoring(Entry):
@@ -57,6 +85,9 @@ class Monitoring(Entry):
         default_factory=dict, description="labels that Prometheus selects monitors and rules by, such as release: ..."
     )
     prometheus: Uri | None = Field(None, description="address of Prometheus, which KEDA asks for waiting requests")
+    prometheus_token: PrometheusToken | None = Field(
+        None, description="where that Prometheus asks for a bearer token; unset: it asks for none"
+    )
 
 
 class Quota(Entry):
@@ -85,7 +116,9 @@ class Access(Entry):
     name: DnsLabel = Field("wtsctl-ci", description="name of the ServiceAccount, Roles and bindings")
     namespace: DnsLabel | None = Field(None, description="namespace of the ServiceAccount; unset: `defaults.namespace`")
     level: Literal["deploy", "smoke-test", "status"] = Field(
-        "deploy", description="the command that it may run, with those that need less"
+        "deploy",
+        description="the command that it may run: status reads; smoke-test also asks the models; deploy also applies "
+        "and deletes",
     )
 
 

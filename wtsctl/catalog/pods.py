@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -19,6 +20,7 @@ from wtsctl.catalog.forms import (
     ResourceName,
     SecretKey,
     ServedName,
+    UrlPath,
 )
 from wtsctl.catalog.quantity import parse_quantity
 
@@ -82,6 +84,17 @@ class ExternalSecret(Entry):
     refresh_interval: Duration = Field("1h", description="how often the operator reads it again")
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class SecretSource:
+    """Where `deploy` reads the value of a Secret: an environment variable, or a file relative to models.yaml."""
+
+    kind: Literal["env", "file"]
+    name: str
+
+    def __str__(self) -> str:
+        return f"${self.name}" if self.kind == "env" else self.name
+
+
 class SecretReference(Entry):
     """Where a token lies in the cluster, and where it comes from; never the token itself.
 
@@ -105,6 +118,13 @@ class SecretReference(Entry):
             raise ValueError("expected at most one of fromEnv, fromFile and external")
         return self
 
+    @property
+    def source(self) -> SecretSource | None:
+        """Where `deploy` reads the value; None where somebody else puts it into the cluster."""
+        if self.from_env is not None:
+            return SecretSource("env", self.from_env)
+        return SecretSource("file", self.from_file) if self.from_file is not None else None
+
 
 class Gateway(Entry):
     """The Gateway that an HTTPRoute belongs to."""
@@ -118,10 +138,13 @@ class Tls(Entry):
     """How the connection from outside is encrypted."""
 
     secret: DnsSubdomain | None = Field(
-        None, description="Secret with the certificate, of type kubernetes.io/tls; unset: the router's own"
+        None,
+        description="Ingress: Secret with the certificate, of type kubernetes.io/tls; unset: the controller's own",
     )
     termination: Literal["edge", "reencrypt"] = Field(
-        "edge", description="Route: where TLS ends; reencrypt needs a server that speaks TLS"
+        "edge",
+        description="Route: where TLS ends. reencrypt needs a server that speaks TLS, with a certificate of the "
+        "cluster's service CA; none that wtsctl renders does so by itself",
     )
 
 
@@ -130,7 +153,11 @@ class Expose(Entry):
 
     kind: Literal["Route", "Ingress", "HTTPRoute"] = Field(description="OpenShift, Ingress, or Gateway API")
     host: Host | None = Field(None, description="host name; a Route without one gets one from the cluster")
-    path: str = Field("/", pattern=r"^/\S*$", description="path that is passed on, with everything below it")
+    path: UrlPath | None = Field(
+        None,
+        description="path that is passed on, with everything below it; unset: that of the API, such as /v1. A server "
+        "answers more, without an API key: /metrics, /tokenize, /docs",
+    )
     class_name: DnsSubdomain | None = Field(None, description="Ingress: its class; unset: the cluster's default")
     gateway: Gateway | None = Field(None, description="HTTPRoute: the Gateway")
     tls: Tls | None = Field(
@@ -149,4 +176,9 @@ class Expose(Entry):
             raise ValueError(f"`className` belongs to kind Ingress, and this is a {self.kind}")
         if self.kind == "Ingress" and self.tls is not None and self.host is None:
             raise ValueError("an Ingress with TLS needs `host`; set it, or `tls: null` for plain HTTP")
+        tls = self.tls.model_fields_set if self.tls else set()
+        if self.kind != "Ingress" and "secret" in tls:
+            raise ValueError(f"`tls.secret` belongs to kind Ingress, and this is a {self.kind}")
+        if self.kind != "Route" and "termination" in tls:
+            raise ValueError(f"`tls.termination` belongs to kind Route, and this is a {self.kind}")
         return self
