@@ -71,6 +71,17 @@ def pack(groups: Sequence[Group], room: Sequence[Sequence[int]], work: int = _WO
     return tuple(_one_by_one(groups, start, budget))
 
 
+def together(groups: Sequence[Group], room: Sequence[Sequence[int]], work: int = _WORK // 10) -> bool:
+    """Whether a way was found to place all of them; False proves nothing."""
+    if not room:
+        return not any(groups)
+    start: Room = tuple(tuple(have) for have in room)
+    items = [item for group in groups for item in group]
+    if not _possible(items, start):
+        return False
+    return _quickly(items, start) is not None or isinstance(_search(items, start, _Budget(work)), list)
+
+
 def _outcomes(groups: Sequence[Group], bins: list[int]) -> Iterator[Packed]:
     at = 0
     for group in groups:

@@ -8,15 +8,16 @@ from dataclasses import dataclass, replace
 from wtsctl.plan.gpus import GIB
 from wtsctl.plan.groups import Group
 from wtsctl.plan.nodes import Node
-from wtsctl.plan.packing import Item, Outcome, pack
+from wtsctl.plan.packing import Item, Outcome, pack, together
 from wtsctl.plan.remedies import Remedy
 from wtsctl.plan.requests import CPU, PODS, Amounts, Need, refusal
 from wtsctl.plan.verdict import Verdict
 
 MEMORY = "memory"
-# More nodes than these are not tried as a remedy.
-_MOST_NODES = 8
-# Nodes that are tried one by one.
+# More nodes than these are not tried as a remedy, nor more than so many above what sums demand.
+_MOST_NODES = 64
+_FURTHER = 4
+# Nodes that are tried one by one; and kinds of pods without a place for which room is looked for.
 _TRIED = 20
 _NAMED = 3
 _MIB = 1024**2
@@ -78,7 +79,7 @@ def place(groups: Sequence[Group], nodes: Sequence[Node], unsuitable: Unsuitable
         group = groups[missing[0]]
         reason = reason or _reason(group, [(node, board.why(group, node, left[node.name])) for node in nodes])
         kept = [at for at in range(len(groups)) if placed[at][0] is Outcome.PLACED]
-        remedies = () if gave_up else tuple(board.remedies(group, missing, kept, left))
+        remedies = () if gave_up else board.remedies(group, missing, kept, left)
         made.append(replace(first, verdict=verdict, reason=reason, remedies=remedies))
     return tuple(made)
 
@@ -99,14 +100,15 @@ class _Board:
         # Devices first: packing leaves the rooms with the most of the first resource for those who need it.
         self._resources = sorted(named, key=lambda name: ("/" not in name, name == PODS, name != MEMORY, name))
         self._static: dict[tuple[int, int, str], str] = {}
+        self._offered: dict[tuple[int, int, tuple[Item, ...]], tuple[Remedy, ...]] = {}
 
     def settle(
         self, nodes: Sequence[Node], chosen: Iterable[int] | None = None
     ) -> tuple[dict[int, tuple[Outcome, tuple[str, ...]]], dict[str, dict[str, int]]]:
         """What becomes of each group, by its index, and what is then left on each node."""
         indices = list(range(len(self._groups)) if chosen is None else chosen)
-        items = [[self._item(index, at, nodes) for at in range(len(self._groups[index].pods))] for index in indices]
-        room = [[node.free(name) for name in self._resources] for node in nodes]
+        items = [self._items(index, nodes) for index in indices]
+        room = self._room(nodes)
         left = {node.name: {name: node.free(name) for name in self._resources} for node in nodes}
         found: dict[int, tuple[Outcome, tuple[str, ...]]] = {}
         for index, result in zip(indices, pack(items, room), strict=True):
@@ -116,6 +118,15 @@ class _Board:
                 for resource, value in pod.requests.items():
                     left[name][resource] -= value
         return found, left
+
+    def _room(self, nodes: Sequence[Node]) -> list[list[int]]:
+        return [[node.free(name) for name in self._resources] for node in nodes]
+
+    def _items(self, index: int, nodes: Sequence[Node]) -> tuple[Item, ...]:
+        return tuple(self._item(index, at, nodes) for at in range(len(self._groups[index].pods)))
+
+    def _together(self, indices: Iterable[int], nodes: Sequence[Node]) -> bool:
+        return together([self._items(index, nodes) for index in indices], self._room(nodes))
 
     def _item(self, index: int, at: int, nodes: Sequence[Node]) -> Item:
         group = self._groups[index]
@@ -144,11 +155,22 @@ class _Board:
 
     def remedies(
         self, group: Group, missing: Sequence[int], kept: Sequence[int], left: Mapping[str, Mapping[str, int]]
+    ) -> tuple[Remedy, ...]:
+        """Changes with which a group would find a place beside those that have one; equal groups get equal ones."""
+        own = sum(self._groups[at].owner == group.owner for at in kept)
+        key = (own, len(missing), self._items(missing[0], self._nodes))
+        if key not in self._offered:
+            self._offered[key] = tuple(self._remedies(group, missing, kept, left))
+        return self._offered[key]
+
+    def _remedies(
+        self, group: Group, missing: Sequence[int], kept: Sequence[int], left: Mapping[str, Mapping[str, int]]
     ) -> Iterator[Remedy]:
-        """Changes with which a group would find a place beside those that have one."""
         if len(group.pods) == 1:
             yield from self._lower(group, left)
             yield from self._tolerate(group, left)
+        if len(self._offered) >= _TRIED:
+            return
         yield from self._free([*kept, *missing])
         own = sum(self._groups[at].owner == group.owner for at in kept)
         if own:
@@ -188,8 +210,7 @@ class _Board:
 
         def enough(emptied: Sequence[Node]) -> bool:
             nodes = [replace(node, used={}) if node in emptied else node for node in self._nodes]
-            found, _ = self.settle(nodes, wanted)
-            return all(outcome is Outcome.PLACED for outcome, _ in found.values())
+            return self._together(wanted, nodes)
 
         if not held or not enough(held):
             return
@@ -204,14 +225,29 @@ class _Board:
         for node in self._nodes:
             kind = (tuple(sorted(node.allocatable.items())), tuple(sorted(node.extended)), _products(node))
             models.setdefault(kind, node)
-        for count in range(1, _MOST_NODES + 1):
-            for like in models.values():
-                added = [like.empty(f"{like.name}+{at + 1}") for at in range(count)]
-                found, _ = self.settle([*self._nodes, *added], indices)
-                if all(outcome is Outcome.PLACED for outcome, _ in found.values()):
-                    text = f"add {count} node{'s' * (count > 1)} like {like.name} ({describe(like)})"
-                    return Remedy("nodes", count, text)
+        tries = sorted(
+            (count, at, like)
+            for at, like in enumerate(models.values())
+            for least in [self._least(like, indices)]
+            for count in range(least, min(least + _FURTHER, _MOST_NODES + 1))
+        )
+        for count, _, like in tries:
+            added = [like.empty(f"{like.name}+{at + 1}") for at in range(count)]
+            if self._together(indices, [*self._nodes, *added]):
+                text = f"add {count} node{'s' * (count > 1)} like {like.name} ({describe(like)})"
+                return Remedy("nodes", count, text)
         return None
+
+    def _least(self, like: Node, indices: Sequence[int]) -> int:
+        """How many nodes like this have to be added at least, by the sum of each resource."""
+        least = 1
+        for name in self._resources:
+            wanted = sum(pod.requests.get(name, 0) for at in indices for pod in self._groups[at].pods)
+            short = wanted - sum(max(0, node.free(name)) for node in self._nodes)
+            has = like.allocatable.get(name, 0)
+            if short > 0:
+                least = max(least, -(-short // has) if has else _MOST_NODES + 1)
+        return least
 
 
 def _products(node: Node) -> tuple[str, ...]:

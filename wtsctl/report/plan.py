@@ -216,7 +216,7 @@ def _models(plan: Plan) -> Table:
     for one in plan.models:
         table.add_row(*_row(one), _verdict(one.verdict))
     for other in plan.others:
-        table.add_row(other.owner, "-", "-", "-", "-", "-", _verdict(other.verdict))
+        table.add_row(other.owner.rpartition("/")[2], "-", "-", "-", "-", "-", _verdict(other.verdict))
     return table
 
 
