@@ -103,6 +103,7 @@ def _findings(
 ) -> tuple[Finding, ...]:
     """What is found, or what the catalog and the templates are refused for."""
     from wtsctl.catalog.load import load
+    from wtsctl.commands.checkpoints import read_checkpoints
     from wtsctl.commands.inputs import read_templates, read_text
     from wtsctl.errors import CatalogError, TemplateError
     from wtsctl.plan.findings.check import check, problems
@@ -111,8 +112,12 @@ def _findings(
     try:
         name, text = read_text(file)
         loaded = load(text, filename=name, profile=profile)
-        manifests = render(loaded.catalog, read_templates(templates), knows=lambda _version, _kind: True)
+        checkpoints = read_checkpoints(loaded, file)
+        texts = read_templates(templates)
+        manifests = render(
+            loaded.catalog, texts, knows=lambda _version, _kind: True, parts=True, where=loaded.where
+        )
     except (CatalogError, TemplateError) as error:
         return problems(error.problems)
     screen.detail(f"{len(manifests)} objects from {len(loaded.workloads)} models")
-    return check(loaded, text, manifests, ignored=ignored)
+    return check(loaded, text, manifests, checkpoints=checkpoints, ignored=ignored)

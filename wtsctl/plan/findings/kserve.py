@@ -31,6 +31,16 @@ def _too_early(subject: Subject) -> Iterator[Hit]:
                 )
 
 
+def _token_out_of_reach(subject: Subject) -> Iterator[Hit]:
+    if subject.catalog.secrets.huggingface is None:
+        return
+    for pod in subject.servers:
+        uri = mapping(pod.spec, "model").get("storageUri")
+        if pod.kind == "InferenceService" and str(uri).startswith("hf://") and not pod.spec.get("serviceAccountName"):
+            text = f"{uri} is downloaded by an init container that does not get the token"
+            yield Hit(pod.path, text, about=pod.about)
+
+
 RULES = (
     Rule(
         "WTS501",
@@ -42,5 +52,16 @@ RULES = (
         "Let the probes ask `/v2/models/NAME/ready`, as our template does.",
         "kserve/kserve, python/huggingfaceserver",
         _too_early,
+    ),
+    Rule(
+        "WTS502",
+        "kserve-token-out-of-reach",
+        Severity.ERROR,
+        "Token that KServe's download does not get",
+        "The storage initializer downloads the weights, and it gets its token through the pod's ServiceAccount alone,"
+        " not through the environment of the model's container. A gated model ends with 401.",
+        "Give the predictor `serviceAccountName`, of an account that lists the Secret, as our template does.",
+        "kserve/kserve issue 4400",
+        _token_out_of_reach,
     ),
 )

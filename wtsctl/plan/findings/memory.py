@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fractions import Fraction
 
+from wtsctl.catalog.fault import Path
 from wtsctl.catalog.model import Runtime
 from wtsctl.catalog.quantity import parse_quantity
 from wtsctl.plan.findings.rule import Hit, Rule, Severity
@@ -33,7 +34,7 @@ def load_seconds(subject: Subject, pod: Pod) -> float | None:
     return serving.weight_bytes / _READ_RATE + _WARM_UP_SECONDS
 
 
-def _on_gpus(subject: Subject) -> Iterator[tuple[tuple[str | int, ...], Serving | Unknown, str]]:
+def _on_gpus(subject: Subject) -> Iterator[tuple[Path, Serving | Unknown, str]]:
     """Each model that runs on GPUs: its path, how it is served, the product it asks for."""
     for path, workload in subject.models:
         if workload.gpus and workload.spec.runtime is not Runtime.LLAMACPP:
@@ -96,14 +97,16 @@ def _bfloat16(subject: Subject) -> Iterator[Hit]:
 
 
 def _not_known(subject: Subject) -> Iterator[Hit]:
+    unknown: dict[Path, str] = {}
     for path, serving, product in _on_gpus(subject):
         if isinstance(serving, Unknown):
             yield Hit((*path, "model"), f"not checked against its GPUs: {serving.reason}", serving.hint)
-            continue
-        card = gpu(product)
-        if card.usable is None:
-            text = f"not checked against its GPUs: {card.source}"
-            yield Hit((*path, "gpu", "product"), text, "set `gpu.product` to the label of the nodes' GPUs")
+        elif gpu(product).usable is None:
+            own = subject.catalog.models[int(path[1])].gpu is not None
+            unknown[*(path if own else ("defaults",)), "gpu", "product"] = gpu(product).source
+    for path, source in unknown.items():
+        text = f"its models are not checked against their GPUs: {source}"
+        yield Hit(path, text, "set it to the value of the label nvidia.com/gpu.product of the nodes")
 
 
 def _offloaded(subject: Subject) -> Iterator[Hit]:
@@ -240,7 +243,7 @@ RULES = (
         "WTS105",
         "bfloat16-not-computed",
         Severity.ERROR,
-        "bfloat16 on a GPU that does not compute it",
+        "GPU that does not compute bfloat16",
         "vLLM refuses to start: `Bfloat16 is only supported on GPUs with compute capability of at least 8.0`.",
         "Set `dtype: half`, or leave it out: vLLM then falls back to float16 by itself.",
         "vllm-project/vllm issue 1157",

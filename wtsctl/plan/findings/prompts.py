@@ -14,14 +14,6 @@ _REPEAT = 5
 _QUANTILES = {Statistic.P50: 0.5, Statistic.P90: 0.9, Statistic.P95: 0.95, Statistic.P99: 0.99}
 
 
-def _never_measured(subject: Subject) -> Iterator[Hit]:
-    for path, workload in subject.models:
-        if not workload.spec.smoke:
-            for at, budget in enumerate(workload.spec.budgets):
-                text = f"no smoke prompt measures {budget.metric.value} {budget.stat.value}"
-                yield Hit((*path, "budgets", at), text)
-
-
 def _one_token(subject: Subject) -> Iterator[Hit]:
     for path, workload in subject.models:
         spec = workload.spec
@@ -53,17 +45,6 @@ def _never_asked(subject: Subject) -> Iterator[Hit]:
 RULES = (
     Rule(
         "WTS701",
-        "budget-never-measured",
-        Severity.WARNING,
-        "Budget that is never measured",
-        "Budgets limit the times of smoke prompts. Without a prompt nothing is measured, and the budget is met by "
-        "default.",
-        "Give the model a smoke prompt, or take the budget away.",
-        "docs/explanation/latency.md",
-        _never_measured,
-    ),
-    Rule(
-        "WTS702",
         "budget-not-measurable",
         Severity.WARNING,
         "Budget for a time that its prompts do not have",
@@ -73,7 +54,7 @@ RULES = (
         _one_token,
     ),
     Rule(
-        "WTS703",
+        "WTS702",
         "budget-with-few-samples",
         Severity.INFO,
         "Budget that the usual number of requests cannot decide",
@@ -84,7 +65,7 @@ RULES = (
         _too_few,
     ),
     Rule(
-        "WTS704",
+        "WTS703",
         "model-never-asked",
         Severity.INFO,
         "Model without a smoke prompt",

@@ -24,7 +24,11 @@ def _fixed(subject: Subject) -> Iterator[Hit]:
     }
     for pod in subject.servers:
         name = str(mapping(pod.doc, "metadata").get("name"))
-        if (pod.namespace, pod.kind, name) in scaled and "replicas" in mapping(pod.doc, "spec"):
+        # KServe's Deployment, which is what is scaled, is called so; its pods are counted by minReplicas.
+        kserve = pod.kind == "InferenceService"
+        target = ("Deployment", f"{name}-predictor") if kserve else (pod.kind, name)
+        counted = "minReplicas" in pod.spec if kserve else "replicas" in mapping(pod.doc, "spec")
+        if (pod.namespace, *target) in scaled and counted:
             text = "its number of pods is written down and scaled as well: each deploy sets it back"
             yield Hit((*pod.path, "replicas"), text, about=pod.about)
 

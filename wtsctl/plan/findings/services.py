@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections import Counter
+from collections.abc import Iterator
 
 from wtsctl.plan.findings.rule import Hit, Rule, Severity
-from wtsctl.plan.findings.subject import Pod, Rendered, Subject, identity, items, mapping
+from wtsctl.plan.findings.subject import LabelIndex, Pod, Rendered, Subject, identity, items, mapping
 
 # Variables that a server reads and that Kubernetes would set for a Service of some name: NAME_PORT is
 # `tcp://10.0.0.1:8000`, NAME_SERVICE_HOST an address. vllm/envs.py; llama-stack, cli/stack/run.py; torch.distributed;
@@ -49,28 +48,13 @@ def _links(subject: Subject) -> Iterator[Hit]:
             yield Hit(pod.path, "its pods get variables for every Service of the namespace", about=pod.about)
 
 
-class _Labels:
-    """Pods of a namespace by their labels, so that a selector finds them without looking at each."""
-
-    def __init__(self, pods: tuple[Pod, ...]) -> None:
-        self.pods = pods
-        self.holders: defaultdict[tuple[str, str, str], set[int]] = defaultdict(set)
-        for at, pod in enumerate(pods):
-            for key, value in pod.labels.items():
-                self.holders[pod.namespace, str(key), str(value)].add(at)
-
-    def find(self, namespace: str, selector: Mapping[str, Any]) -> list[Pod]:
-        """The pods that carry every label of the selector."""
-        sets = [self.holders.get((namespace, str(key), str(value)), set()) for key, value in selector.items()]
-        return [self.pods[at] for at in sorted(set.intersection(*sorted(sets, key=len)))] if sets else []
-
-
 def _selected(subject: Subject) -> Iterator[tuple[Rendered, list[Pod]]]:
-    labels = _Labels(tuple(pod for pod in subject.pods if pod.kind not in ("Job", "CronJob")))
+    pods = tuple(pod for pod in subject.pods if pod.kind not in ("Job", "CronJob"))
+    index = LabelIndex(pods)
     for made, namespace, _ in _services(subject):
         selector = mapping(made.doc, "spec", "selector")
         if selector:
-            yield made, labels.find(namespace, selector)
+            yield made, [pods[at] for at in index.find(namespace, selector)]
 
 
 def _mixed(subject: Subject) -> Iterator[Hit]:

@@ -57,6 +57,7 @@ def _other_form(subject: Subject) -> Iterator[Hit]:
     if version is not None and (version < _NEW_FORM) != (_stated(subject) < _NEW_FORM):
         text = f"the configuration is written for {stack.version}, and the image {_image(subject)} reads another form"
         yield Hit(("llamaStack", "version"), text, f"set llamaStack.version to {version[0]}.{version[1]}")
+        return
     new = (version or _stated(subject)) >= _NEW_FORM
     for made, config in _configs(subject):
         for provider in items(config, "providers", "inference"):
@@ -81,6 +82,18 @@ def _configs(subject: Subject) -> Iterator[tuple[Rendered, Any]]:
             except (yaml.YAMLError, AttributeError):
                 # Not a configuration, such as a script beside it.
                 continue
+
+
+def registered_ids(subject: Subject) -> Iterator[str]:
+    """The ids that Llama Stack answers to, as its configuration registers them."""
+    stack = subject.catalog.llama_stack
+    for _, config in _configs(subject):
+        listed = (*items(config, "registered_resources", "models"), *items(config, "models"))
+        for one in listed:
+            if stack is not None and stack.reads_run_yaml:
+                yield str(one.get("model_id"))
+            else:
+                yield f"{one.get('provider_id')}/{one.get('provider_model_id')}"
 
 
 def _no_such_server(subject: Subject) -> Iterator[Hit]:

@@ -137,6 +137,19 @@ def _no_home(subject: Subject) -> Iterator[Hit]:
                 yield Hit(pod.path, text, about=pod.about)
 
 
+def _closed_probe(subject: Subject) -> Iterator[Hit]:
+    for pod in subject.servers:
+        server = pod.server
+        if server is None or not ("VLLM_API_KEY" in server.env or "--api-key" in server.words):
+            continue
+        for kind in ("startupProbe", "readinessProbe", "livenessProbe"):
+            path = mapping(server.spec, kind, "httpGet").get("path")
+            if isinstance(path, str) and path.startswith("/v1"):
+                yield Hit(
+                    (*pod.path, "apiKey"), f"the {kind} asks {path}, which answers 401 without the key", about=pod.about
+                )
+
+
 def _time(seconds: float) -> str:
     """A duration as models.yaml writes it: whole minutes from two minutes on, rounded up."""
     return f"{math.ceil(seconds / 60)}m" if seconds >= 120 else f"{math.ceil(seconds)}s"  # noqa: PLR2004
@@ -222,5 +235,16 @@ RULES = (
         "Set HOME, USER and HF_HOME to places on volumes, as our templates do.",
         "llm-d-incubation/llm-d-modelservice issue 243; llm-d-benchmark issue 1573",
         _no_home,
+    ),
+    Rule(
+        "WTS208",
+        "probe-behind-key",
+        Severity.ERROR,
+        "Probe that is refused for want of the API key",
+        "With an API key vLLM answers 401 to everything under /v1, and the kubelet sends no key: the pod is never "
+        "ready.",
+        "Let probes ask `/health`, which stays open.",
+        "docs.vllm.ai, OpenAI-Compatible Server",
+        _closed_probe,
     ),
 )

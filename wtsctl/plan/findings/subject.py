@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
 
+from wtsctl.catalog.agent import Agent
+from wtsctl.catalog.direct import directly_asked
 from wtsctl.catalog.document import Catalog
 from wtsctl.catalog.fault import Path
 from wtsctl.catalog.load import LoadedCatalog
@@ -242,6 +244,37 @@ class Subject:
         return {kind: tuple(made) for kind, made in found.items()}
 
     @cached_property
+    def main_names(self) -> Mapping[str, str]:
+        """The main name of each model, by its name and its aliases."""
+        return {name: load.name for name, load in self.served.items()}
+
+    @cached_property
+    def namespaces(self) -> frozenset[str]:
+        """The namespaces of the models and of Llama Stack."""
+        stack = self.catalog.llama_stack
+        return frozenset((*(load.namespace for load in self.loaded.workloads), *([stack.namespace] if stack else ())))
+
+    @cached_property
+    def direct_callers(self) -> Mapping[str, Sequence[Agent]]:
+        """The agents that ask a model at its own server, by the model's name."""
+        found: defaultdict[str, list[Agent]] = defaultdict(list)
+        for agent in self.catalog.agents:
+            for name in directly_asked(agent, self.catalog.llama_stack, self.main_names):
+                found[name].append(agent)
+        return found
+
+    @cached_property
+    def agent_labels(self) -> Mapping[str, Mapping[str, Any]]:
+        """Labels of the pods of each agent that is rendered whole, by its name."""
+        agents = self.catalog.agents
+        return {agents[int(pod.path[1])].name: pod.labels for pod in self.pods if pod.path[:1] == ("agents",)}
+
+    @cached_property
+    def stack_labels(self) -> Mapping[str, Any] | None:
+        """Labels of Llama Stack's pods; None where its operator makes them."""
+        return next((pod.labels for pod in self.pods if pod.path == ("llamaStack",)), None)
+
+    @cached_property
     def pods(self) -> tuple[Pod, ...]:
         """The pods that whole objects make; a part of somebody else's Deployment is none."""
         return tuple(pod for made in self.objects if not made.partial for pod in self._pods(made))
@@ -324,6 +357,27 @@ class Subject:
             strategy=template.strategy,
             doc=made.doc,
         )
+
+
+class LabelIndex:
+    """Pods by their labels, so that a selector finds them without looking at each."""
+
+    def __init__(self, pods: Sequence[Pod]) -> None:
+        self._holders: defaultdict[tuple[str, str, str], set[int]] = defaultdict(set)
+        self._namespaces: defaultdict[str, list[int]] = defaultdict(list)
+        for at, pod in enumerate(pods):
+            self._namespaces[pod.namespace].append(at)
+            for key, value in pod.labels.items():
+                self._holders[pod.namespace, str(key), str(value)].add(at)
+
+    def find(self, namespace: str, selector: Mapping[str, Any]) -> list[int]:
+        """Indices of the pods that carry every label of the selector; none for one without labels."""
+        sets = [self._holders.get((namespace, str(key), str(value)), set()) for key, value in selector.items()]
+        return sorted(set.intersection(*sorted(sets, key=len))) if sets else []
+
+    def all(self, namespace: str) -> Sequence[int]:
+        """Indices of all pods of a namespace."""
+        return self._namespaces.get(namespace, ())
 
 
 def identity(doc: Mapping[str, Any]) -> str:

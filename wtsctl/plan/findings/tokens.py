@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from wtsctl.catalog.fault import Path, format_path
-from wtsctl.catalog.tree import Mapping, Node, Position, Scalar, Sequence
+from wtsctl.catalog.tree import Node, Position, Scalar, Sequence
 from wtsctl.plan.findings.rule import Hit, Rule, Severity
 from wtsctl.plan.findings.subject import Subject
 
@@ -33,12 +33,13 @@ _OPAQUE = re.compile(r"[A-Za-z0-9+_=-]{32,}")
 # Bits a character: words and paths have below 3.5, 32 random letters and digits 4.2 and more on average.
 _RANDOM = 3.9
 _FREE = ("args", "env")
+_SHORTEST = 8
 
 
 def _plain(subject: Subject) -> Iterator[Hit]:
     lines: set[int] = set()
-    for path, scalar in _texts(subject.loaded.document, ()):
-        what = _looks_like(path, scalar.text)
+    for path, scalar, before in _texts(subject.loaded.document, ()):
+        what = _looks_like(path, scalar.text, before)
         if what:
             lines.add(scalar.at[0])
             yield Hit(path, f"{format_path(path)}: looks like {what}")
@@ -48,32 +49,37 @@ def _plain(subject: Subject) -> Iterator[Hit]:
             yield Hit((), f"looks like {what}", at=position)
 
 
-def _texts(node: Node, path: Path) -> Iterator[tuple[Path, Scalar]]:
+def _texts(node: Node, path: Path, before: str = "") -> Iterator[tuple[Path, Scalar, str]]:
+    """Every text with its path, and in a list the text before it."""
     if isinstance(node, Scalar):
         if isinstance(node.value, str):
-            yield path, node
+            yield path, node, before
     elif isinstance(node, Sequence):
         for at, item in enumerate(node.items):
-            yield from _texts(item, (*path, at))
-    elif isinstance(node, Mapping):
-        previous = path
+            yield from _texts(item, (*path, at), before)
+            before = item.text if isinstance(item, Scalar) else ""
+    else:
         for key, (_, value) in node.entries.items():
-            yield from _texts(value, (*previous, key))
+            yield from _texts(value, (*path, key))
 
 
-def _looks_like(path: Path, text: str) -> str:
-    if len(text) < 8:  # noqa: PLR2004 - shorter than any secret
+def _looks_like(path: Path, text: str, before: str) -> str:
+    if len(text) < _SHORTEST:
         return ""
     found = _ANY.search(text)
     if found:
         return _form(found)
-    if len(path) >= 2 and path[-2] in _FREE and path[0] in ("models", "llamaStack", "agents"):  # noqa: PLR2004
-        name, _, value = text.rpartition("=") if path[-2] == "args" else (str(path[-1]), "", text)
-        if _SECRET_NAME.search(name) and not value.startswith(("/", "$")):
-            return f"the value of {name.lstrip('-')}"
-        if _OPAQUE.fullmatch(value) and entropy(value) > _RANDOM:
-            return "a random key"
-    return ""
+    where = path[-2:]
+    if path[0] not in ("models", "llamaStack", "agents") or where[0] not in _FREE:
+        return ""
+    if where[0] == "env":
+        name, value = str(where[1]), text
+    else:
+        name, equals, value = text.partition("=")
+        name, value = (name, value) if equals else (before, text)
+    if _SECRET_NAME.search(name) and not value.startswith(("/", "$", "-")):
+        return f"the value of {name.lstrip('-')}"
+    return "a random key" if _OPAQUE.fullmatch(value) and entropy(value) > _RANDOM else ""
 
 
 def _form(found: re.Match[str]) -> str:
