@@ -46,6 +46,7 @@ def selections(
     kserve: Iterable[str] = (),
     grouped: Iterable[str] = (),
     downloads: Iterable[str] = (),
+    operated: Iterable[tuple[str, str, str]] = (),
 ) -> tuple[Selection, ...]:
     """What to list or watch.
 
@@ -55,6 +56,7 @@ def selections(
         kserve: the namespaces in which there are InferenceServices to look at.
         grouped: those with LeaderWorkerSets.
         downloads: those with Jobs that download weights.
+        operated: what an operator makes, without our labels: namespace, name of the Deployment, labels of its pods.
     """
     made = [Selection(kind, namespace, labels) for namespace in dict.fromkeys(namespaces) for kind in _KINDS]
     some = ((INFERENCE_SERVICE, kserve), (LEADER_WORKER_SET, grouped), (JOB, downloads))
@@ -63,6 +65,9 @@ def selections(
         for kind, spaces in some
         for namespace in dict.fromkeys(spaces)
     ]
+    for namespace, name, others in operated:
+        made.append(Selection(DEPLOYMENT, namespace, fields=f"metadata.name={name}"))
+        made += [Selection(kind, namespace, others) for kind in (REPLICA_SET, POD)]
     return tuple(made)
 
 
@@ -75,7 +80,9 @@ def look(client: Client, chosen: Sequence[Selection]) -> list[Object]:
 
     def listed(selection: Selection) -> list[Object]:
         try:
-            return objects.list_all(client, selection.kind, selection.namespace, labels=selection.labels)[0]
+            return objects.list_all(
+                client, selection.kind, selection.namespace, labels=selection.labels, fields=selection.fields
+            )[0]
         except ApiRefused as error:
             if selection.optional and error.status == _NOT_FOUND:
                 return []

@@ -31,6 +31,8 @@ def assess(subject: Subject, index: Index, answer: Answer | None = None) -> Mode
     if root is None:
         kind = "InferenceService" if subject.kserve else subject.kind
         text = f"namespace {subject.namespace} has no {kind} {subject.object_name}"
+        if subject.operated:
+            text += "; Llama Stack's operator makes it: does that run?"
         return ModelHealth(subject, Phase.ABSENT, "NotFound", text)
     pods = tuple(index.newest_pods(subject))
     behind = ready_pods(index.slices.get((subject.namespace, subject.service), ()))

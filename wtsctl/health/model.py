@@ -26,6 +26,7 @@ class Subject:
         serves: the id that its endpoint has to list; empty where any list will do.
         grouped: a LeaderWorkerSet takes the Deployment's place.
         downloads: a Job downloads its weights, which its pods wait for.
+        operated: Llama Stack's operator makes its Deployment.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Subject:
     serves: str
     grouped: bool = False
     downloads: bool = False
+    operated: bool = False
 
     @property
     def kserve(self) -> bool:
@@ -128,9 +130,9 @@ class ModelHealth:
         """Seconds for which its end, ready or failed, has to last before it is believed."""
         if self.cause is not None:
             return self.cause.grace
-        # Nothing tells whether KServe, or an old LeaderWorkerSet controller, has seen a change yet; until it has, the
-        # pods from before it look well.
-        return UNSEEN_SECONDS if self.subject.kserve or self.subject.grouped else 0.0
+        # Nothing tells whether KServe, Llama Stack's operator or an old LeaderWorkerSet controller has seen a change
+        # yet; until it has, the pods from before it look well.
+        return UNSEEN_SECONDS if self.subject.kserve or self.subject.grouped or self.subject.operated else 0.0
 
     @property
     def shown(self) -> str:

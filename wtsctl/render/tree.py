@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from wtsctl.catalog.workload import SHARED_PATH
+from wtsctl.render import extra
 from wtsctl.render.manifest import Manifest
 from wtsctl.render.yamltext import dump
 
@@ -15,14 +16,14 @@ OBJECT_MARK = "# Rendered by wtsctl render --output-dir; changes to this file ar
 TREE_MARK = "# Rendered by wtsctl render --kustomize; changes to this file are lost the next time.\n"
 # Runtimes whose Deployment and Service share one file, which is named after them.
 _ONE_FILE = frozenset(("vllm", "llamacpp"))
+_COMPONENT = "# A component for your own kustomization, whose Deployments it patches; nothing to apply by itself.\n"
 _NEEDS_SHARED = "# Needs the namespaces and shared objects of {shared}, and the Secrets that the manifests name.\n"
 
 
 def stream(manifests: Iterable[Manifest]) -> str:
     """All manifests as one multi-document text, each with the template it came from."""
     return "".join(
-        f"---\n# Source: templates/{manifest.template}{f' ({manifest.model})' if manifest.model else ''}\n"
-        f"{dump([manifest.doc])}"
+        f"---\n# Source: {_source(manifest)}{f' ({manifest.model})' if manifest.model else ''}\n{dump([manifest.doc])}"
         for manifest in manifests
     )
 
@@ -46,11 +47,17 @@ def kustomize_files(manifests: Sequence[Manifest]) -> dict[str, str]:
 
     Each folder builds by itself, and `kubernetes/` builds everything. A model's folder has only what is the
     model's own: were the namespace in it, `kubectl delete -k` of one model would delete them all.
+
+    Parts of somebody else's objects are components beside that: a part alone is no object that could be applied.
     """
     contents: dict[str, dict[str, list[Manifest]]] = {}
+    components: dict[str, list[Manifest]] = {}
     for manifest in manifests:
+        if manifest.partial:
+            components.setdefault(manifest.path, []).append(manifest)
+            continue
         files = contents.setdefault(manifest.path, {})
-        files.setdefault(_file_name(manifest.template), []).append(manifest)
+        files.setdefault(_file_name(manifest), []).append(manifest)
     tree = {f"{ROOT}/{KUSTOMIZATION}": TREE_MARK + _kustomization(contents)}
     for folder, files in contents.items():
         up = "../" * (folder.count("/") + 1)
@@ -58,11 +65,21 @@ def kustomize_files(manifests: Sequence[Manifest]) -> dict[str, str]:
         tree[f"{ROOT}/{folder}/{KUSTOMIZATION}"] = TREE_MARK + needs + _kustomization(files)
         for name, held in files.items():
             tree[f"{ROOT}/{folder}/{name}"] = TREE_MARK + dump(manifest.doc for manifest in held)
+    for folder, held in components.items():
+        tree[f"{ROOT}/{folder}/{KUSTOMIZATION}"] = TREE_MARK + _COMPONENT + _component(held)
+        for manifest in held:
+            tree[f"{ROOT}/{folder}/{_patch(manifest)}"] = TREE_MARK + dump([manifest.doc])
     return tree
 
 
-def _file_name(template: str) -> str:
-    folder, _, name = template.partition("/")
+def _source(manifest: Manifest) -> str:
+    return "extra of models.yaml" if manifest.template == extra.SOURCE else f"templates/{manifest.template}"
+
+
+def _file_name(manifest: Manifest) -> str:
+    if manifest.template == extra.SOURCE:
+        return f"{manifest.kind.lower()}.yaml"
+    folder, _, name = manifest.template.partition("/")
     return f"{folder}.yaml" if folder in _ONE_FILE else name.removesuffix(".j2")
 
 
@@ -70,3 +87,13 @@ def _kustomization(resources: Iterable[str]) -> str:
     return dump(
         [{"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", "resources": list(resources)}]
     )
+
+
+def _patch(part: Manifest) -> str:
+    return f"{part.name}-{part.template.rpartition('/')[2].removesuffix('.j2')}"
+
+
+def _component(parts: Iterable[Manifest]) -> str:
+    """Patches by kind and name alone: an overlay may have set the namespace of what they are laid over already."""
+    patches = [{"path": _patch(part), "target": {"kind": part.kind, "name": part.name}} for part in parts]
+    return dump([{"apiVersion": "kustomize.config.k8s.io/v1alpha1", "kind": "Component", "patches": patches}])
