@@ -7,6 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.catalogs import loaded
 from wtsctl.catalog.workload import Workload
@@ -287,6 +289,25 @@ def test_bad_config_json(config: object, texts: list[str]) -> None:
         read(config, "models/config.json")
     for text in texts:
         assert f"models/config.json: {text}" in str(caught.value)
+
+
+@settings(max_examples=200)
+@given(st.data())
+def test_any_config_json_is_read_or_refused(data: st.DataObject) -> None:
+    """Whatever a key holds, the file is read or refused with its name, never with another exception."""
+    anything: st.SearchStrategy[Any] = (
+        st.none() | st.booleans() | st.integers(-3, 10**10) | st.text(max_size=3) | st.lists(st.integers())
+    )
+    anything |= st.dictionaries(st.sampled_from(["bits", "group_size", "quant_method", "config_groups"]), st.integers())
+    config = CONFIG | {"quantization_config": {"quant_method": "awq", "bits": 4, "group_size": 128}}
+    keys = [*config, "head_dim", "sliding_window", "decoder_sparse_step", "mlp_only_layers", "kv_lora_rank"]
+    config |= {key: data.draw(anything) for key in data.draw(st.lists(st.sampled_from(keys), min_size=1, max_size=3))}
+    try:
+        checkpoint = read(config, "c")
+    except CatalogError:
+        return
+    assert (checkpoint.shape is None or checkpoint.weights is None) == bool(checkpoint.unknown)
+    assess(served(workload(), checkpoint), gpu(A100_80), pipelines=True)
 
 
 def workload(**fields: Any) -> Workload:

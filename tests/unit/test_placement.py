@@ -7,12 +7,15 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from wtsctl.errors import TemplateError
 from wtsctl.plan.groups import Group, groups
 from wtsctl.plan.nodes import BadNode, Node, inventory
 from wtsctl.plan.placement import Placement, more_nodes, place
 from wtsctl.plan.remedies import Remedy
-from wtsctl.plan.requests import Need, need, refusal, requests
+from wtsctl.plan.requests import Need, amount, need, refusal, requests
 from wtsctl.plan.verdict import Verdict
 
 GPU = "nvidia.com/gpu"
@@ -193,6 +196,39 @@ def test_bad_documents(documents: list[Any], text: str) -> None:
         inventory(documents)
 
 
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 10**20) | st.text(max_size=4) | st.sampled_from(["1Gi", "0", "0Gi"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=150)
+@given(st.data())
+def test_any_document_is_read_or_refused(data: st.DataObject) -> None:
+    """Whatever stands in a node or a pod, it is read or refused with BadNode, never with another exception."""
+    node, pod = node_document("a", gpus=1), pod_document("p", "a", gpu="1")
+    holder: Any = data.draw(st.sampled_from([node, pod]))
+    # Down a few keys, and something else there.
+    for _ in range(data.draw(st.integers(0, 3))):
+        inner = [value for value in holder.values() if isinstance(value, dict) and value]
+        holder = data.draw(st.sampled_from(inner)) if inner else holder
+    holder[data.draw(st.sampled_from(sorted(holder)))] = data.draw(JSON)
+    try:
+        found = inventory([node, pod])
+    except BadNode:
+        return
+    placed(made(deployment("m", gpu="1")), found.nodes)
+
+
+def test_nothing_of_something() -> None:
+    """Zero is a quantity on a node, however it is written."""
+    assert [amount("memory", text) for text in ("0", "0Ki", "0.0", 0, "00Gi")] == [0] * 5
+    for text in ("", "Gi", "-1", "x"):
+        with pytest.raises(ValueError, match="expected a quantity"):
+            amount("memory", text)
+
+
 def test_a_replica_stays_on_one_node_and_replicas_do_not() -> None:
     """The GPUs of a pod come from one node; two replicas may be on two nodes."""
     two = nodes(node_document("a", gpus=2), node_document("b", gpus=2))
@@ -291,3 +327,11 @@ def test_pods_of_one_replica_need_all_their_nodes() -> None:
     assert placed(made(lws), nodes(node_document("a", gpus=4), node_document("b", gpus=5)))["big"].nodes == (
         ("a", "b"),
     )
+
+
+def test_manifests_that_no_api_server_would_take() -> None:
+    """A quantity that is none, or a number that is none, is an error of the template with the object's name."""
+    for broken in (deployment("m", gpu="many"), deployment("m") | {"spec": {"replicas": "x"}}):
+        with pytest.raises(TemplateError, match="its pods cannot be counted") as caught:
+            made(broken)
+        assert "llm/Deployment/m" in str(caught.value)

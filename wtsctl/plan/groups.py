@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from wtsctl.errors import TemplateError
 from wtsctl.plan.requests import Need, need
 
 _SCALERS = {"ScaledObject": "minReplicaCount", "HorizontalPodAutoscaler": "minReplicas"}
@@ -33,6 +34,9 @@ def groups(objects: Iterable[tuple[Mapping[str, Any], str | None]]) -> tuple[Gro
 
     Deployments, StatefulSets, InferenceServices, LeaderWorkerSets and LlamaStackDistributions are counted, with as
     many replicas as they start with. Jobs are not: what they take is free again before a server starts.
+
+    Raises:
+        TemplateError: an object is not what the API server would take for one of its kind.
     """
     objects = list(objects)
     floors = _floors(doc for doc, _ in objects)
@@ -42,14 +46,16 @@ def groups(objects: Iterable[tuple[Mapping[str, Any], str | None]]) -> tuple[Gro
 def _groups(doc: Mapping[str, Any], model: str | None, floors: Mapping[tuple[str, str], int]) -> Iterator[Group]:
     kind, metadata, spec = str(doc.get("kind")), _map(doc, "metadata"), _map(doc, "spec")
     name, namespace = str(metadata.get("name")), str(metadata.get("namespace", ""))
-    made = _pods(kind, spec)
-    if made is None:
-        return
-    pods, replicas = made
-    if replicas is None:
-        replicas = floors.get((namespace, name), 1)
     owner = "/".join(part for part in (namespace, kind, name) if part)
-    for at in range(replicas):
+    try:
+        made = _pods(kind, spec)
+        if made is None:
+            return
+        pods, replicas = made
+        count = floors.get((namespace, name), 1) if replicas is None else int(replicas)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise TemplateError(f"its pods cannot be counted: {error}", where=owner) from error
+    for at in range(count):
         yield Group(owner, model, at + 1, pods)
 
 
@@ -92,7 +98,8 @@ def _floors(objects: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], int]:
         if key:
             target = str(_map(doc, "spec", "scaleTargetRef").get("name"))
             namespace = str(_map(doc, "metadata").get("namespace", ""))
-            found[namespace, target] = max(1, int(_map(doc, "spec").get(key, 1)))
+            least = _map(doc, "spec").get(key, 1)
+            found[namespace, target] = max(1, least) if isinstance(least, int) else 1
     return found
 
 

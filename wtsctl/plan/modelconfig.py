@@ -109,7 +109,7 @@ def _unlike(config: Mapping[str, Any], architecture: str) -> str:
             return f"{reason} ({key})"
     if config.get("mlp_only_layers"):
         return "some of its layers have experts and some have not (mlp_only_layers)"
-    if config.get("decoder_sparse_step") not in {None, 1}:
+    if config.get("decoder_sparse_step") not in (None, 1):
         return "some of its layers have experts and some have not (decoder_sparse_step)"
     return ""
 

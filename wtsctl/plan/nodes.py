@@ -9,7 +9,7 @@ from typing import Any
 from wtsctl.plan.gpus import Gpu, gpu
 from wtsctl.plan.requests import PODS, Amounts, amounts, requests
 
-_DONE = {"Succeeded", "Failed"}
+_DONE = ("Succeeded", "Failed")
 
 
 class BadNode(ValueError):  # noqa: N818 - reads as what it is
@@ -98,12 +98,13 @@ def inventory(documents: Iterable[object], planned: Callable[[Mapping[str, Any]]
         elif item.get("kind") == "Pod":
             pods += 1
             spec, status = _map(item, "spec"), _map(item, "status")
-            if status.get("phase") in _DONE or not spec.get("nodeName"):
+            name = spec.get("nodeName")
+            if status.get("phase") in _DONE or not isinstance(name, str) or not name:
                 continue
             if planned(item):
                 ignored += 1
                 continue
-            on = used.setdefault(str(spec["nodeName"]), {})
+            on = used.setdefault(name, {})
             for resource, value in _requests(item, spec).items():
                 on[resource] = on.get(resource, 0) + value
     found = (replace(node, used=used.get(name, {})) for name, node in sorted(nodes.items()))
@@ -140,13 +141,13 @@ def _node(item: Mapping[str, Any]) -> Node:
     except ValueError as error:
         raise BadNode(f"Node/{name}: status.allocatable: {error}") from error
     spec = _map(item, "spec")
-    conditions = _map(item, "status").get("conditions") or ()
+    conditions = _list(_map(item, "status").get("conditions"))
     ready = [one.get("status") for one in conditions if isinstance(one, Mapping) and one.get("type") == "Ready"]
     problem = "cordoned" if spec.get("unschedulable") else "not ready" if ready and ready[0] != "True" else ""
     return Node(
         name=name,
-        labels={str(key): str(value) for key, value in _map(item, "metadata", "labels").items()},
-        taints=tuple(taint for taint in spec.get("taints") or () if isinstance(taint, Mapping)),
+        labels=_texts(_map(item, "metadata", "labels")),
+        taints=tuple(_texts(taint) for taint in _list(spec.get("taints")) if isinstance(taint, Mapping)),
         # A node that says nothing of pods has place for as many as the kubelet allows by default.
         allocatable={PODS: 110} | allocatable,
         problem=problem,
@@ -156,9 +157,18 @@ def _node(item: Mapping[str, Any]) -> Node:
 def _requests(item: Mapping[str, Any], spec: Mapping[str, Any]) -> dict[str, int]:
     try:
         return requests(spec)
-    except ValueError as error:
-        metadata = _map(item, "metadata")
-        raise BadNode(f"Pod {metadata.get('namespace')}/{metadata.get('name')}: {error}") from error
+    except (ValueError, TypeError, AttributeError) as error:
+        name = "/".join(_texts(_map(item, "metadata")).get(key, "") for key in ("namespace", "name"))
+        raise BadNode(f"Pod {name}: {error}") from error
+
+
+def _texts(given: Mapping[str, Any]) -> dict[str, str]:
+    """The plain values of a mapping, as text."""
+    return {str(key): str(value) for key, value in given.items() if isinstance(value, str | int | float)}
+
+
+def _list(given: object) -> list[Any]:
+    return given if isinstance(given, list) else []
 
 
 def _map(holder: Mapping[str, Any], *keys: str) -> Mapping[str, Any]:

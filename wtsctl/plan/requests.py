@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,15 +16,20 @@ CPU = "cpu"
 Amounts = Mapping[str, int]
 
 
-def amount(resource: str, text: object) -> int:
+_ZERO = re.compile(r"\+?0*\.?0*[A-Za-z]{0,2}")
+
+
+def amount(resource: str, given: object) -> int:
     """A quantity as a whole number: thousandths of a CPU, bytes, or pieces; rounded up, as the scheduler does.
 
     Raises:
         ValueError: it is no quantity.
     """
-    written = str(text).strip()
+    if not isinstance(given, str | int | float):
+        raise ValueError(f"expected a quantity for {resource}")  # noqa: TRY004 - of the text that is read
+    written = str(given).strip()
     # The catalog's own quantities are above zero; a node without GPUs says 0.
-    if not written.strip("+0."):
+    if written and _ZERO.fullmatch(written) and "0" in written:
         return 0
     value = parse_quantity(written)
     return math.ceil(value * 1000) if resource == CPU else math.ceil(value)
@@ -32,7 +38,7 @@ def amount(resource: str, text: object) -> int:
 def amounts(given: object) -> dict[str, int]:
     """The quantities of a mapping such as `requests` or `allocatable`."""
     found = given if isinstance(given, Mapping) else {}
-    return {str(name): amount(str(name), value) for name, value in found.items()}
+    return {str(name): amount(str(name), value) for name, value in found.items() if isinstance(name, str)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -247,7 +247,8 @@ def _nodes(plan: Plan) -> Table:
         names = [name for placement in _placements(plan) for name in _on(placement, node)]
         used = [f"{amount_text(name, node.used[name])} {name}" for name in _shown(node) if node.used.get(name)]
         has = describe(node) + (f" ({node.problem})" if node.problem else "")
-        table.add_row(node.name, has, ", ".join(used) or "-", ", ".join(names) or "-")
+        cells = (node.name, has, ", ".join(used) or "-", ", ".join(names) or "-")
+        table.add_row(*(printable(cell) for cell in cells))
     return table
 
 
@@ -273,7 +274,7 @@ def remarks(plan: Plan) -> Iterator[str]:
     for other in plan.others:
         yield from _told(other.owner, other.verdict, _reasons(other), other.remedies, "")
     if plan.remedy:
-        yield f"All pods would have a place: {plan.remedy.text}."
+        yield printable(f"All pods would have a place: {plan.remedy.text}.")
     if plan.inventory is None:
         yield _NOT_LOOKED
     elif not plan.inventory.pods_known:
