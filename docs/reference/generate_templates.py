@@ -30,7 +30,8 @@ from wtsctl.catalog.load import load
 from wtsctl.catalog.model import Model
 from wtsctl.catalog.stack import LlamaStack
 from wtsctl.commands.inputs import read_templates
-from wtsctl.render.manifest import ask, common, jobs
+from wtsctl.render.manifest import ask, common, objects
+from wtsctl.render.secrets import sources, wanted_secrets
 from wtsctl.render.templates import Engine, about
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -79,8 +80,8 @@ def rendered(texts: Mapping[str, str]) -> tuple[dict[str, dict[str, Any]], dict[
         catalog = load(path.read_text(), filename=str(path.relative_to(ROOT))).catalog
         everywhere |= common(catalog)
         engine = Seen(texts, common(catalog))
-        for job in jobs(ask(catalog, knows=lambda *_: True), engine):
-            engine.values(job.template, job.variables)
+        given_values = dict.fromkeys(sources(wanted_secrets(ask(catalog))), "x")
+        objects(ask(catalog, knows=lambda *_: True, secrets=given_values), engine, parts=True)
         for name, given in engine.variables.items():
             variables[name] |= given
             kinds[name] |= engine.kinds[name]

@@ -18,12 +18,13 @@ from werkzeug import Request, Response
 
 from tests.command import Wtsctl, environment
 from wtsctl.cluster import objects
-from wtsctl.cluster.apply import Options, Outcome, Prepared, apply_all
+from wtsctl.cluster.apply import Outcome, apply_all
 from wtsctl.cluster.client import Client
 from wtsctl.cluster.config import connect
 from wtsctl.cluster.discovery import DEPLOYMENT, POD, Discovery
 from wtsctl.cluster.faults import ApiRefused
 from wtsctl.cluster.observe import Evidence, evidence
+from wtsctl.cluster.prepare import Options, Prepared
 from wtsctl.cluster.watch import Follower, Selection
 from wtsctl.errors import ClusterRefused, ClusterUnauthorized, ClusterUnreachable
 from wtsctl.render.job import Stage

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from wtsctl.catalog.fault import Code, Fault, Path
 from wtsctl.catalog.model import Model, Runtime
+from wtsctl.catalog.stack import LlamaStack
 from wtsctl.catalog.workload import dns_label, predictor_app, predictor_name
 
 _MAX_LABEL = 63
@@ -41,6 +42,21 @@ def kserve_faults(path: Path, model: Model) -> Iterator[Fault]:
         yield Fault(Code.VALUE, (*path, "kserve", "openaiPrefix"), text, _LEAVE_OUT)
     if model.kserve.runs == "huggingface":
         yield from _huggingface(path, model)
+
+
+def unlisted_faults(stack: LlamaStack, models: Iterable[tuple[int, Model]]) -> Iterator[Fault]:
+    """Models that a Llama Stack of 0.2 would not find in their servers' lists, without which it does not start.
+
+    llama-stack 0.2.12, providers/remote/inference/vllm/vllm.py, register_model; 0.7 does not ask.
+    """
+    behind = {*stack.models, stack.safety}
+    for index, model in models:
+        kserve = model.kserve
+        renamed = model.runtime is Runtime.KSERVE and kserve.runs == "huggingface" and kserve.prefix == "/v1"
+        if stack.reads_run_yaml and renamed and behind & {model.name, *model.aliases}:
+            text = f"Llama Stack {stack.version} looks for '{model.name}' at /v1/models, where KServe lists it otherwise"
+            hint = "leave it out, or use Llama Stack 0.7"
+            yield Fault(Code.VALUE, ("models", index, "kserve", "openaiPrefix"), text, hint)
 
 
 def _huggingface(path: Path, model: Model) -> Iterator[Fault]:

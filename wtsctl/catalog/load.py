@@ -12,7 +12,7 @@ from wtsctl.catalog.document import Catalog, Defaults
 from wtsctl.catalog.entry import Entry
 from wtsctl.catalog.fault import Code, Fault, Path, format_path
 from wtsctl.catalog.model import Model
-from wtsctl.catalog.platform import Secrets
+from wtsctl.catalog.platform import Cache, Platform, Secrets
 from wtsctl.catalog.source import MAX_VALUES, parse
 from wtsctl.catalog.stack import LlamaStack
 from wtsctl.catalog.tree import Mapping, Node, Position, Scalar, locate, plain
@@ -138,6 +138,9 @@ def _parts(catalog: Catalog) -> references.Parts:
     return references.Parts(
         defaults=catalog.defaults,
         secrets=catalog.secrets,
+        platform=catalog.platform,
+        cache=catalog.cache,
+        wrong_cache=False,
         models=tuple(enumerate(catalog.models)),
         llama_stack=catalog.llama_stack,
         agents=tuple(enumerate(catalog.agents)),
@@ -171,6 +174,9 @@ def _readable_parts(data: dict[str, Any], errors: list[Any]) -> references.Parts
     return references.Parts(
         defaults=one(Defaults, "defaults"),
         secrets=one(Secrets, "secrets"),
+        platform=one(Platform, "platform"),
+        cache=one(Cache, "cache"),
+        wrong_cache=("cache",) in wrong,
         models=models,
         llama_stack=one(LlamaStack, "llamaStack"),
         agents=many(Agent, "agents"),

@@ -10,18 +10,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from wtsctl.catalog.agent import Agent
+from wtsctl.catalog.agent_faults import agent_faults
 from wtsctl.catalog.document import Defaults
 from wtsctl.catalog.fault import Code, Fault, Path, missing_name
+from wtsctl.catalog.kserve_faults import kserve_faults, unlisted_faults
 from wtsctl.catalog.model import Model, Role, Runtime
-from wtsctl.catalog.platform import Secrets
+from wtsctl.catalog.platform import Cache, Platform, Secrets
+from wtsctl.catalog.platform_faults import platform_faults
+from wtsctl.catalog.scaling_faults import scaling_faults
+from wtsctl.catalog.secret_uses import secret_faults, secret_uses
+from wtsctl.catalog.server_faults import server_faults, volume_faults
 from wtsctl.catalog.stack import LlamaStack
-from wtsctl.catalog.workload import SHARED_PATH, dns_label, workload
+from wtsctl.catalog.stack_faults import operator_service, stack_faults
+from wtsctl.catalog.workload import EXTRA_PATH, SHARED_PATH, predictor_name, workload
 
-_MAX_LABEL = 63
 # The one key of a Secret that KServe reads: github.com/kserve/kserve, pkg/credentials/hf/hf_secret.go
 _KSERVE_TOKEN_KEY = "HF_TOKEN"  # noqa: S105 - the name of a key
-# Where Llama Stack's volume is, as templates/llama-stack/deployment.yaml.j2 mounts it.
-_LLAMA_STACK_VOLUME = "/.llama/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,8 @@ class Parts:
     Attributes:
         defaults: None when they are wrong themselves.
         secrets: None when they are wrong themselves, or not there.
+        platform: None when it is wrong itself, or not there.
+        cache: likewise; `wrong_cache` tells which.
         llama_stack: None when there is none, and when it is wrong itself; `without_llama_stack` tells which.
         names: every name and alias of a model, also of models that could not be read, with the model's index.
         roles: the role of each model that could be read, by its index.
@@ -38,6 +44,9 @@ class Parts:
 
     defaults: Defaults | None
     secrets: Secrets | None
+    platform: Platform | None
+    cache: Cache | None
+    wrong_cache: bool
     models: tuple[tuple[int, Model], ...]
     llama_stack: LlamaStack | None
     agents: tuple[tuple[int, Agent], ...]
@@ -58,10 +67,19 @@ def check(parts: Parts) -> Iterator[Fault]:
     if parts.defaults is not None:
         yield from _images(parts, parts.defaults)
         yield from _objects(parts, parts.defaults)
+        yield from scaling_faults(parts.defaults, parts.platform or Platform(), parts.models)
+        agents = [agent for _, agent in parts.agents]
+        uses = secret_uses(parts.defaults, parts.secrets or Secrets(), parts.models, parts.llama_stack, agents)
+        yield from secret_faults(uses)
+    if not parts.wrong_cache:
+        yield from volume_faults(parts.cache, parts.models)
     if parts.secrets is not None:
         yield from _token(parts, parts.secrets)
+    if parts.platform is not None:
+        yield from platform_faults(parts.platform, parts.models, parts.llama_stack)
     if parts.llama_stack is not None:
         yield from _llama_stack(parts, parts.llama_stack)
+        yield from unlisted_faults(parts.llama_stack, parts.models)
     for index, agent in parts.agents:
         yield from _agent(parts, ("agents", index), agent)
 
@@ -71,6 +89,11 @@ def _model_names(parts: Parts) -> Iterator[Fault]:
     for index, model in parts.models:
         own: list[tuple[str, Path, str]] = [(model.name, ("models", index, "name"), "the name")]
         own += [(alias, ("models", index, "aliases", at), "an alias") for at, alias in enumerate(model.aliases)]
+        adapters = model.lora.adapters if model.lora else ()
+        own += [
+            (one.name, ("models", index, "lora", "adapters", at, "name"), "the name of an adapter")
+            for at, one in enumerate(adapters)
+        ]
         for name, path, kind in own:
             if name in taken:
                 other, how = taken[name]
@@ -81,7 +104,7 @@ def _model_names(parts: Parts) -> Iterator[Fault]:
 
 
 def _model(path: Path, model: Model) -> Iterator[Fault]:
-    yield from _unused(path, model)
+    yield from server_faults(path, model)
     tensor, gpus = model.parallel.tensor, model.gpus
     if gpus is not None and tensor > max(gpus, 1):
         text = f"a pod of {gpus} GPUs cannot be split over {tensor}"
@@ -89,34 +112,9 @@ def _model(path: Path, model: Model) -> Iterator[Fault]:
     if model.runtime is Runtime.LLAMACPP and not model.model.startswith("/"):
         text = f"expected the absolute path of a GGUF file in the image, got '{model.model}'"
         yield Fault(Code.VALUE, (*path, "model"), text, "llamacpp reads weights from its image")
-    label = dns_label(model.name)
-    if model.runtime is Runtime.KSERVE and len(f"{label}-predictor") > _MAX_LABEL:
-        text = f"KServe's Service '{label}-predictor' would have more than {_MAX_LABEL} characters"
-        yield Fault(Code.VALUE, (*path, "name"), text, "give the model a shorter name, and this one as an alias")
-    if model.runtime is Runtime.KSERVE and model.replicas == 0:
-        # github.com/kserve/website, docs/modelserving/autoscaling/raw_deployment_autoscaling.md
-        text = "expected at least 1 for kserve, which cannot start from no pods, got 0"
-        yield Fault(Code.VALUE, (*path, "replicas"), text)
+    yield from kserve_faults(path, model)
     yield from _prompts(path, model)
     yield from _budgets(path, model)
-
-
-def _unused(path: Path, model: Model) -> Iterator[Fault]:
-    """Keys that the model's runtime does not read."""
-    if model.runtime is Runtime.KSERVE:
-        if model.service is not None:
-            text = "has no effect with runtime kserve: KServe names its own Service and listens on port 80"
-            yield Fault(Code.NO_EFFECT, (*path, "service"), text, "leave it out", at_key=True)
-        if model.image is not None:
-            text = "has no effect with runtime kserve: the image is that of KServe's ServingRuntime"
-            yield Fault(Code.NO_EFFECT, (*path, "image"), text, "leave it out", at_key=True)
-    if model.runtime is Runtime.LLAMACPP:
-        if model.parallel.tensor > 1:
-            text = "has no effect with runtime llamacpp, which is not split over GPUs"
-            yield Fault(Code.NO_EFFECT, (*path, "parallel", "tensor"), text, "leave it out", at_key=True)
-    elif model.threads is not None:
-        text = f"has no effect with runtime {model.runtime.value}: only llamacpp reads it"
-        yield Fault(Code.NO_EFFECT, (*path, "threads"), text, "leave it out", at_key=True)
 
 
 def _prompts(path: Path, model: Model) -> Iterator[Fault]:
@@ -183,7 +181,7 @@ def _objects(parts: Parts, defaults: Defaults) -> Iterator[Fault]:
         elif folder and (other := folders.setdefault(folder, owner)) != owner:
             text = f"its folder {folder} is already that of {other}"
             yield Fault(Code.DUPLICATE, path, text, "give one of them another `path`")
-        elif folder == SHARED_PATH or any(part.endswith(".yaml") for part in folder.split("/")):
+        elif folder in {SHARED_PATH, EXTRA_PATH} or any(part.endswith(".yaml") for part in folder.split("/")):
             text = f"the kustomize tree has a folder or file of its own called '{folder}'"
             yield Fault(Code.VALUE, (*path, "path"), text, "name another folder")
 
@@ -197,16 +195,29 @@ def _made(parts: Parts, defaults: Defaults) -> Iterator[_Made]:
         load = workload(defaults, model)
         objects = [("Service", load.endpoint.service)]
         if model.runtime is Runtime.KSERVE:
-            objects += [("InferenceService", load.object_name), ("Deployment", load.endpoint.service)]
+            predictor = predictor_name(load.object_name)
+            objects += [("Service", predictor), ("InferenceService", load.object_name), ("Deployment", predictor)]
         else:
             objects.append(("Deployment", load.object_name))
         yield f"models[{index}] ({model.name})", ("models", index), load.namespace, tuple(objects), load.path
     if (stack := parts.llama_stack) is not None:
-        names = (("Service", stack.service.name), ("Deployment", stack.service.name))
-        yield "llamaStack", ("llamaStack",), stack.namespace, names, stack.path
+        name = stack.service.name
+        objects = [("Service", name), ("Deployment", name)]
+        if stack.kind == "LlamaStackDistribution":
+            objects.append(("Service", operator_service(stack)))
+        yield "llamaStack", ("llamaStack",), stack.namespace, tuple(objects), stack.path
+        for namespace in stack.also_in:
+            yield "llamaStack", ("llamaStack", "alsoIn"), namespace, (("Service", name),), ""
     for index, agent in parts.agents:
-        owner = f"agents[{index}] ({agent.name})"
-        yield owner, ("agents", index), agent.namespace, (("Deployment", agent.name),), ""
+        owner, path = f"agents[{index}] ({agent.name})", ("agents", index)
+        folder = agent.path or f"{agent.namespace}/{agent.name}"
+        if agent.image is None:
+            yield owner, path, agent.namespace, (("Deployment", agent.name),), ""
+            # The environments of several agents may lie in one folder, and nothing else beside them.
+            yield "the agents without an image", path, agent.namespace, (), folder
+        else:
+            made = (("Deployment", agent.name), ("Service", agent.name))
+            yield owner, path, agent.namespace, made, folder
 
 
 def _named(parts: Parts, path: Path, name: str) -> Iterator[Fault]:
@@ -247,9 +258,7 @@ def _llama_stack(parts: Parts, stack: LlamaStack) -> Iterator[Fault]:
             seen[model] = index
     if stack.safety is not None:
         yield from _guard(parts, ("llamaStack", "safety"), stack.safety)
-    if stack.vector_store is not None and not stack.vector_store.path.startswith(_LLAMA_STACK_VOLUME):
-        text = f"expected a path under {_LLAMA_STACK_VOLUME}, where the volume is, got '{stack.vector_store.path}'"
-        yield Fault(Code.VALUE, ("llamaStack", "vectorStore", "path"), text, "elsewhere it is lost with the pod")
+    yield from stack_faults(stack, parts.models)
 
 
 def _agent(parts: Parts, path: Path, agent: Agent) -> Iterator[Fault]:
@@ -264,6 +273,7 @@ def _agent(parts: Parts, path: Path, agent: Agent) -> Iterator[Fault]:
         yield from _guard(parts, (*path, "safety"), agent.safety)
     for task, name in agent.tasks.items():
         yield from _named(parts, (*path, "tasks", task), name)
+    yield from agent_faults(path, agent)
     yield from _through_llama_stack(parts, path, agent)
 
 

@@ -3,32 +3,24 @@
 from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from wtsctl.cluster import objects
-from wtsctl.cluster.discovery import NAMESPACE, Kind
+from wtsctl.cluster.discovery import Kind
 from wtsctl.cluster.faults import ApiRefused
-from wtsctl.cluster.parallel import each
-from wtsctl.errors import ClusterError, ClusterRefused, ClusterUnauthorized, Problem
-from wtsctl.health.namespace import namespace as namespace_health
-from wtsctl.health.state import State
-from wtsctl.render.job import Stage
+from wtsctl.cluster.prepare import Options, Prepared, key_wanted
+from wtsctl.errors import ClusterError, ClusterUnauthorized, Problem
 from wtsctl.render.manifest import Manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     from wtsctl.cluster.client import Client, Object
-    from wtsctl.cluster.discovery import Discovery
 
-MANAGED_BY = "app.kubernetes.io/managed-by"
-_PART_OF = "app.kubernetes.io/part-of"
-# What others put something into, so that taking one over would mean deleting theirs one day.
-_HOLDERS = frozenset({"Namespace", "PersistentVolumeClaim"})
-_FORBIDDEN, _NOT_FOUND = 403, 404
+_FORBIDDEN = 403
 
 
 class Outcome(StrEnum):
@@ -80,137 +72,6 @@ class ApplyResult:
         return all(one.outcome in done for one in self.objects)
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How to apply.
-
-    Attributes:
-        parallel: how many objects of a stage at once.
-        force: take fields over from other field managers.
-        dry_run: the API server checks and answers, and changes nothing.
-    """
-
-    parallel: int = 8
-    force: bool = False
-    dry_run: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """Manifests that the cluster can take, as far as can be known before applying.
-
-    Attributes:
-        manifests: in the order of the deploy.
-        kinds: by apiVersion and kind.
-        before: the objects as they are, by kind, namespace and name.
-        foreign: of `before`, namespaces and claims that are not ours: they are used and left as they are.
-        missing: namespaces that do not exist yet.
-    """
-
-    manifests: tuple[Manifest, ...]
-    kinds: Mapping[tuple[str, str], Kind]
-    before: Mapping[tuple[str, str, str], Object] = field(default_factory=dict)
-    foreign: frozenset[tuple[str, str, str]] = frozenset()
-    missing: frozenset[str] = frozenset()
-
-
-def prepare(
-    client: Client, discovery: Discovery, manifests: Sequence[Manifest], labels: str, options: Options
-) -> Prepared:
-    """Look before anything is changed: kinds, namespaces, and what is there already, by one list a kind.
-
-    Args:
-        client: the cluster.
-        discovery: its kinds.
-        manifests: what is to be applied.
-        labels: the selector of our own objects.
-        options: how to apply.
-
-    Raises:
-        ClusterRefused: kinds are missing, a namespace is being deleted, or objects are another catalog's and
-            `options.force` is not set; `problems` has all of them.
-        ClusterError: the cluster cannot be spoken to.
-    """
-    kinds: dict[tuple[str, str], Kind] = {}
-    problems: dict[tuple[str, str], Problem] = {}
-    for manifest in manifests:
-        wanted = (manifest.api_version, manifest.kind)
-        if wanted in kinds or wanted in problems:
-            continue
-        try:
-            kinds[wanted] = discovery.kind(*wanted)
-        except ApiRefused as error:
-            users = [one.model or one.identity for one in manifests if (one.api_version, one.kind) == wanted]
-            problem = error.problem
-            problems[wanted] = Problem(problem.code, problem.message, "needed by " + ", ".join(users), problem.hint)
-    if problems:
-        raise _refused(list(problems.values()))
-    namespaces = sorted({one.name for one in manifests if one.stage is Stage.NAMESPACE})
-    looked = dict(zip(namespaces, each(lambda name: _look(client, name), namespaces, options.parallel), strict=True))
-    dying = [_dying(name, item) for name, item in looked.items() if item is not None]
-    if any(dying):
-        raise _refused([problem for problem in dying if problem])
-    missing = frozenset(name for name, item in looked.items() if item is None)
-    lists = sorted(
-        {
-            (kinds[one.api_version, one.kind], one.namespace)
-            for one in manifests
-            if one.namespace is not None and one.namespace not in missing
-        }
-    )
-    found = each(lambda where: _there(client, *where), lists, options.parallel)
-    before = {_key(item): item for items in found for item in items}
-    before |= {("Namespace", "", name): item for name, item in looked.items() if item}
-    others = {key: item for key, item in before.items() if not objects.carries(item, labels)}
-    foreign = frozenset(key for key in others if key[0] in _HOLDERS)
-    taken = [_another(one, others[_wanted(one)]) for one in manifests if _wanted(one) in others.keys() - foreign]
-    if taken and not options.force:
-        raise _refused(taken)
-    return Prepared(tuple(manifests), kinds, before, foreign, missing)
-
-
-def _there(client: Client, kind: Kind, namespace: str) -> list[Object]:
-    """What any catalog of wtsctl's made, and of the kinds that are left alone all there is."""
-    labels = "" if kind.kind in _HOLDERS else f"{MANAGED_BY}={objects.FIELD_MANAGER}"
-    return objects.list_all(client, kind, namespace, labels=labels)[0]
-
-
-def _another(manifest: Manifest, item: Object) -> Problem:
-    owner = (item["metadata"].get("labels") or {}).get(_PART_OF, "")
-    hint = "use another name or namespace; if the catalog was renamed, --force-conflicts takes its objects over"
-    return Problem(ClusterRefused.code, f"it belongs to the catalog '{owner}'", manifest.identity, hint)
-
-
-def _refused(problems: list[Problem]) -> ClusterRefused:
-    error = ClusterRefused(problems[0].message)
-    error.problems = tuple(problems)
-    return error
-
-
-def _look(client: Client, name: str) -> Object | None:
-    """A namespace, or None where there is none.
-
-    Who may not look at namespaces has been given one to work in: it is taken to exist, made by someone else.
-    """
-    try:
-        return objects.get(client, NAMESPACE, "", name)
-    except ApiRefused as error:
-        if error.status == _NOT_FOUND:
-            return None
-        if error.status == _FORBIDDEN:
-            return {"kind": "Namespace", "metadata": {"name": name}}
-        raise
-
-
-def _dying(name: str, item: Object) -> Problem | None:
-    health = namespace_health(item)
-    if health.state is not State.TERMINATING:
-        return None
-    text = "the namespace is being deleted" + (f": {health.message}" if health.message else "")
-    hint = "wait until it is gone, then deploy again"
-    return Problem(ClusterRefused.code, text, f"Namespace/{name}", hint)
-
-
 def apply_all(client: Client, prepared: Prepared, options: Options, note: Callable[[Applied], None]) -> ApplyResult:
     """Apply every manifest, each stage after the one before it is done; a stage with a failure is the last.
 
@@ -258,7 +119,7 @@ def _collect(
 
 
 def _apply_one(client: Client, prepared: Prepared, options: Options, manifest: Manifest) -> Applied:
-    if _wanted(manifest) in prepared.foreign:
+    if key_wanted(manifest) in prepared.foreign:
         # Ours would be the label by which `delete` later takes it for its own, with all that others put there.
         return Applied(manifest, Outcome.UNCHANGED, note="it was there before and is left as it is")
     if options.dry_run and manifest.namespace in prepared.missing:
@@ -267,12 +128,33 @@ def _apply_one(client: Client, prepared: Prepared, options: Options, manifest: M
     try:
         created, item = objects.apply(client, kind, manifest.doc, force=options.force, dry_run=options.dry_run)
     except ApiRefused as error:
+        if error.status == _FORBIDDEN and _as_wanted(client, kind, manifest):
+            text = "it is as it should be, and we may not change it"
+            return Applied(manifest, Outcome.UNCHANGED, note=text)
         return Applied(manifest, Outcome.FAILED, error.problem)
     if created:
         return Applied(manifest, Outcome.CREATED)
-    before = prepared.before.get(_wanted(manifest))
+    before = prepared.before.get(key_wanted(manifest))
     same = before is not None and _without_state(before) == _without_state(item)
     return Applied(manifest, Outcome.UNCHANGED if same else Outcome.CONFIGURED)
+
+
+def _as_wanted(client: Client, kind: Kind, manifest: Manifest) -> bool:
+    """Whether the object already has everything that the manifest says; no, where that cannot be known."""
+    try:
+        return _holds(objects.get(client, kind, manifest.namespace or "", manifest.name), manifest.doc)
+    except ApiRefused:
+        return False
+
+
+def _holds(there: Any, wanted: Any) -> bool:
+    """Whether a value has every part of another; lists have to agree in their length."""
+    if isinstance(wanted, dict):
+        return isinstance(there, dict) and all(key in there and _holds(there[key], wanted[key]) for key in wanted)
+    if isinstance(wanted, list):
+        same = isinstance(there, list) and len(there) == len(wanted)
+        return same and all(_holds(one, other) for one, other in zip(there, wanted, strict=True))
+    return bool(there == wanted)
 
 
 def _without_state(item: Object) -> dict[str, Any]:
@@ -281,14 +163,6 @@ def _without_state(item: Object) -> dict[str, Any]:
         key: value for key, value in item["metadata"].items() if key not in {"managedFields", "resourceVersion"}
     }
     return {**{key: value for key, value in item.items() if key != "status"}, "metadata": metadata}
-
-
-def _key(item: Object) -> tuple[str, str, str]:
-    return item["kind"], item["metadata"].get("namespace", ""), item["metadata"]["name"]
-
-
-def _wanted(manifest: Manifest) -> tuple[str, str, str]:
-    return manifest.kind, manifest.namespace or "", manifest.name
 
 
 def _id(manifest: Manifest) -> str:

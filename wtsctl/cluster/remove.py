@@ -9,19 +9,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from wtsctl.cluster import objects
-from wtsctl.cluster.discovery import (
-    CLAIM,
-    CONFIG_MAP,
-    DEPLOYMENT,
-    INFERENCE_SERVICE,
-    NAMESPACE,
-    POD,
-    SERVICE,
-    SERVICE_ACCOUNT,
-    Kind,
-)
+from wtsctl.cluster.discovery import NAMESPACE, POD, SECRET, Kind
 from wtsctl.cluster.faults import ApiRefused
-from wtsctl.cluster.observe import look
 from wtsctl.cluster.parallel import each
 from wtsctl.cluster.watch import Follower, Selection
 from wtsctl.errors import ClusterError
@@ -33,10 +22,11 @@ if TYPE_CHECKING:
     from wtsctl.cluster.discovery import Discovery
 
 _INSTANCE = "app.kubernetes.io/instance"
+_COMPONENT = "app.kubernetes.io/component"
+# The rights that we may be working with, and what a whole cluster uses: whoever may not delete them is not meant to.
+_KEPT_IF_FORBIDDEN = frozenset({"access", "priority"})
 _FORBIDDEN, _NOT_FOUND, _CONFLICT = 403, 404, 409
 _SAY_SECONDS = 3.0
-# What wtsctl has ever rendered, so that objects of models that left the catalog are found too.
-_KINDS = (DEPLOYMENT, SERVICE, CONFIG_MAP, SERVICE_ACCOUNT, CLAIM)
 # Every namespace has these, put there by Kubernetes or OpenShift themselves.
 _GIVEN = frozenset(
     {
@@ -71,6 +61,7 @@ class Target:
         namespace: its namespace; empty for a namespace itself.
         name: its name.
         uid: of this very object, so that one made anew meanwhile is left alone.
+        component: what it belongs to, by its label.
         fate: what becomes of it; `pending` until that is known.
         note: why, where it is kept or failed.
     """
@@ -79,6 +70,7 @@ class Target:
     namespace: str
     name: str
     uid: str
+    component: str = ""
     fate: Fate = Fate.PENDING
     note: str = ""
 
@@ -88,36 +80,26 @@ class Target:
         return objects.label(self.kind.kind, self.namespace, self.name)
 
 
-def find(
-    client: Client,
-    namespaces: Iterable[str],
-    labels: str,
-    *,
-    instances: Collection[str] | None = None,
-    kserve: bool,
-) -> list[Target]:
-    """What is there to delete: workloads first, namespaces last.
+def targets(found: Iterable[tuple[Kind, Object]], instances: Collection[str] | None) -> list[Target]:
+    """What of the objects that are ours is to be deleted: not what a controller made, which goes with its owner.
 
     Args:
-        client: the cluster.
-        namespaces: where to look.
-        labels: the selector of everything that is ours.
-        instances: only objects of these instances; None: everything, the namespaces that wtsctl made too.
-        kserve: whether to look for InferenceServices.
+        found: from `found.ours`.
+        instances: only objects of these instances; None: all.
     """
-    kinds = (INFERENCE_SERVICE, *_KINDS) if kserve else _KINDS
-    names = list(dict.fromkeys(namespaces))
-    chosen = [Selection(kind, name, labels, optional=kind is INFERENCE_SERVICE) for kind in kinds for name in names]
-    by_kind = {(kind.api_version, kind.kind): kind for kind in kinds}
-    found = [
-        _target(by_kind[item["apiVersion"], item["kind"]], item)
-        for item in look(client, chosen)
-        # What a controller made goes with its owner.
+    chosen = [
+        _target(kind, item)
+        for kind, item in found
         if not item["metadata"].get("ownerReferences") and _of(item, instances)
     ]
-    if instances is not None:
-        return found
-    for name in names:
+    # One object can be served by several kinds of path, such as an Ingress in two API groups.
+    return list({target.uid: target for target in chosen}.values())
+
+
+def namespaces(client: Client, names: Iterable[str], labels: str) -> list[Target]:
+    """Those of the namespaces that wtsctl made."""
+    found = []
+    for name in dict.fromkeys(names):
         try:
             item = objects.get(client, NAMESPACE, "", name)
         except ApiRefused as error:
@@ -132,7 +114,8 @@ def find(
 
 def _target(kind: Kind, item: Object) -> Target:
     metadata = item["metadata"]
-    return Target(kind, metadata.get("namespace", ""), metadata["name"], metadata["uid"])
+    component = (metadata.get("labels") or {}).get(_COMPONENT, "")
+    return Target(kind, metadata.get("namespace", ""), metadata["name"], metadata["uid"], component)
 
 
 def foreign(client: Client, discovery: Discovery, namespace: str, ours: Collection[str]) -> list[str]:
@@ -165,6 +148,8 @@ def remove(client: Client, targets: Sequence[Target], told: Callable[[Target], N
         except ApiRefused as error:
             if error.status == _CONFLICT:
                 return replace(target, fate=Fate.KEPT, note="another one of this name was made meanwhile")
+            if error.status == _FORBIDDEN and target.component in _KEPT_IF_FORBIDDEN:
+                return replace(target, fate=Fate.KEPT, note="we may not delete it; who deployed it first can")
             if error.status != _NOT_FOUND:
                 return replace(target, fate=Fate.FAILED, note=error.problem.message)
         except ClusterError as error:
@@ -192,12 +177,16 @@ def wait_gone(
     Raises:
         ClusterError: it cannot be known what is left.
     """
-    uids = {target.uid for target in targets}
-    spaces = {(target.kind, target.namespace) for target in targets}
-    watched = [Selection(kind, namespace, labels, optional=kind is INFERENCE_SERVICE) for kind, namespace in spaces]
+    # What lies in no namespace and Secrets have nothing that holds them, and not everyone may watch them.
+    slow = [one for one in targets if one.kind is NAMESPACE or (one.namespace and one.kind != SECRET)]
+    if not slow:
+        return []
+    uids = {target.uid for target in slow}
+    spaces = {(target.kind, target.namespace) for target in slow}
+    watched = [Selection(kind, namespace, labels, optional=True) for kind, namespace in spaces]
     watched += [Selection(POD, namespace, labels) for namespace in {one for _, one in spaces if one}]
     deadline = time.monotonic() + timeout
-    left = [target.identity for target in targets]
+    left = [target.identity for target in slow]
     say_at = time.monotonic() + _SAY_SECONDS
     with Follower(client, watched) as follower:
         while True:

@@ -64,12 +64,14 @@ def delete(
     from wtsctl.report.result import finish
 
     def body(screen: Terminal) -> Result:
-        from wtsctl.catalog.model import Runtime
         from wtsctl.catalog.selection import select
         from wtsctl.cluster.client import Client
         from wtsctl.cluster.config import connect
+        from wtsctl.cluster.discovery import Discovery
+        from wtsctl.cluster.found import ours
         from wtsctl.cluster.observe import own_labels
-        from wtsctl.cluster.remove import find
+        from wtsctl.cluster.remove import namespaces, targets
+        from wtsctl.commands.belongings import belongings
         from wtsctl.errors import UsageError
 
         if not yes and not sys.stdin.isatty():
@@ -82,11 +84,25 @@ def delete(
         client = Client(connect(kubeconfig, context))
         instances = {one.object_name for one in chosen} if models else None
         run = _Run(client, screen, own_labels(loaded.catalog.name), instances, within, wait=not no_wait)
-        stack = loaded.catalog.llama_stack
-        spaces = [one.namespace for one in chosen] + ([stack.namespace] if stack and not models else [])
-        kserve = any(one.spec.runtime is Runtime.KSERVE for one in loaded.workloads)
-        targets = find(client, spaces, run.labels, instances=instances, kserve=kserve)
-        return _deleted(run, _spared(run, targets, keep_cache=keep_cache), ask=not yes)
+        mine = belongings(loaded.catalog, instances and {one.name for one in chosen})
+        whole = instances is None
+        found = ours(
+            client,
+            Discovery(client),
+            mine.namespaces,
+            run.labels,
+            others=mine.others,
+            named=mine.named,
+            further=mine.further,
+            cluster=whole,
+        )
+        if found.unseen:
+            kinds = ", ".join(sorted({kind for kind, _ in found.unseen}))
+            screen.note(f"not looked for, because they may not be listed: {kinds}")
+        gone = targets(found.objects, instances) + (
+            namespaces(client, (*mine.namespaces, *mine.others), run.labels) if whole else []
+        )
+        return _deleted(run, _spared(run, gone, keep_cache=keep_cache), ask=not yes)
 
     screen = terminal(no_color=no_color, quiet=quiet, verbose=verbose)
     finish("delete", screen, body, as_json=output is options.Output.JSON)

@@ -12,9 +12,10 @@ from wtsctl.commands import options
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from wtsctl.cluster.apply import ApplyResult, Options
+    from wtsctl.cluster.apply import ApplyResult
     from wtsctl.cluster.client import Client
     from wtsctl.cluster.discovery import Discovery
+    from wtsctl.cluster.prepare import Options
     from wtsctl.commands.readiness import Looked
     from wtsctl.errors import ExitCode, Problem
     from wtsctl.health.wait import Waited
@@ -82,14 +83,16 @@ def deploy(
 
     def body(screen: Terminal) -> Result:
         from wtsctl.catalog.selection import select
-        from wtsctl.cluster.apply import Options
         from wtsctl.cluster.client import Client
         from wtsctl.cluster.config import connect
         from wtsctl.cluster.discovery import Discovery
+        from wtsctl.cluster.prepare import Options
         from wtsctl.commands.readiness import Looked
+        from wtsctl.commands.secrets import keep_or_refuse, read_values
         from wtsctl.errors import TemplateError
         from wtsctl.render.job import Stage
-        from wtsctl.render.manifest import render
+        from wtsctl.render.manifest import ask, render
+        from wtsctl.render.secrets import sources, wanted_secrets
 
         within = seconds(timeout, "--timeout")
         loaded = read_catalog(file, profile)
@@ -98,9 +101,15 @@ def deploy(
         screen.note(f"deploying {loaded.catalog.name} to {client.connection.host}")
         discovery = Discovery(client)
         named = {one.name for one in chosen} if models else None
-        manifests = render(loaded.catalog, read_templates(templates), named, knows=discovery.serves)
+        secrets = wanted_secrets(ask(loaded.catalog, named))
+        values = read_values(sources(secrets), file)
+        texts = read_templates(templates, screen.warn)
+        manifests = render(
+            loaded.catalog, texts, named, knows=discovery.serves, secrets=values.known, where=loaded.where
+        )
         if not any(one.stage >= Stage.MODELS for one in manifests):
             raise TemplateError("the templates render no object for any model", hint="compare with `wtsctl render`")
+        keep_or_refuse(client, secrets, values, screen)
         looked = Looked(loaded, chosen, llama_stack=not models)
         how = Options(parallel=parallel, force=force_conflicts, dry_run=dry_run)
         run = _Run(client, discovery, looked, screen, how, within, wait=not (no_wait or dry_run))
@@ -111,8 +120,9 @@ def deploy(
 
 
 def _deployed(run: _Run, manifests: Sequence[Manifest]) -> Result:
-    from wtsctl.cluster.apply import ApplyResult, apply_all, prepare
+    from wtsctl.cluster.apply import ApplyResult, apply_all
     from wtsctl.cluster.observe import own_labels
+    from wtsctl.cluster.prepare import prepare
     from wtsctl.errors import ClusterError, ExitCode, Problem
     from wtsctl.report.deploy import applied_line, counts
 
@@ -124,6 +134,10 @@ def _deployed(run: _Run, manifests: Sequence[Manifest]) -> Result:
         return _result(run, ApplyResult(()), ExitCode.INTERRUPTED, [problem])
     applied = apply_all(run.client, prepared, run.apply, lambda one: run.screen.detail(applied_line(one)))
     run.screen.note(f"{'checked' if run.apply.dry_run else 'applied'}: {counts(applied.objects)}")
+    for one in applied.objects:
+        if one.manifest.kind == "Secret" and one.note:
+            # Whoever gave a value has to hear that another one is in use.
+            run.screen.warn(f"{one.manifest.identity}: {one.note}")
     if applied.interrupted or applied.error or not applied.complete:
         return _result(run, applied, *_unfinished(applied))
     if not run.wait:

@@ -25,7 +25,9 @@ class Written:
     removed: tuple[str, ...]
 
 
-def write(folder: Path, files: Mapping[str, str], *, mark: str, owned: str, may_remove: bool) -> Written:
+def write(
+    folder: Path, files: Mapping[str, str], *, mark: str, owned: str, may_remove: bool, private: bool = False
+) -> Written:
     """Make a folder hold `files`, beside whatever in it is not ours.
 
     Everything is first written to a folder beside the old files, on the same disk; a full disk or a missing
@@ -37,6 +39,7 @@ def write(folder: Path, files: Mapping[str, str], *, mark: str, owned: str, may_
         mark: how a file of an earlier call begins. A file that begins otherwise is never touched.
         owned: glob of the paths where files of an earlier call are looked for.
         may_remove: whether files of an earlier call that are not among `files` go; if not, they are an error.
+        private: whether only their owner may read the files, because Secrets are among them.
 
     Raises:
         UsageError: something foreign is in the way, or the files cannot be written; the message says what
@@ -63,7 +66,7 @@ def write(folder: Path, files: Mapping[str, str], *, mark: str, owned: str, may_
     except OSError as error:
         raise _failed(error, f"nothing was written to {folder}") from error
     try:
-        _stage(staging, files, folder)
+        _stage(staging, files, folder, private=private)
         if present:
             _move(staging, folder, files, removed)
         else:
@@ -116,11 +119,13 @@ def _marked(folder: Path, owned: str, mark: str) -> Iterator[str]:
             yield path.relative_to(folder).as_posix()
 
 
-def _stage(staging: Path, files: Mapping[str, str], folder: Path) -> None:
+def _stage(staging: Path, files: Mapping[str, str], folder: Path, *, private: bool) -> None:
     try:
         for name, text in files.items():
             path = staging / name
             path.parent.mkdir(parents=True, exist_ok=True)
+            # Before anything is in it.
+            path.touch(mode=0o600 if private else 0o666)
             path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise _failed(error, f"nothing in {folder} was changed") from error

@@ -10,12 +10,21 @@ from typing import Any
 from wtsctl.catalog.agent import Agent
 from wtsctl.catalog.document import Catalog
 from wtsctl.catalog.entry import Mode
+from wtsctl.catalog.fault import format_path
+from wtsctl.catalog.pods import SecretSource
 from wtsctl.catalog.stack import LlamaStack
 from wtsctl.catalog.workload import Workload
 from wtsctl.render import kinds
 
+Where = Callable[..., str]
+"""`FILE:LINE:COLUMN` of a path of models.yaml, as `LoadedCatalog.where` gives it."""
 Knows = Callable[[str, str], bool]
 """Whether the cluster serves a kind, by its API version and name."""
+
+
+def somewhere(*path: str | int) -> str:
+    """A path of models.yaml where nobody knows its line."""
+    return format_path(path)
 
 
 class Stage(IntEnum):
@@ -39,6 +48,8 @@ class Job:
         model: the model that it belongs to, if any.
         path: its folder in the kustomize tree.
         partial: it renders a part of an object that somebody else owns.
+        data: what is put into the object's `data` after the template is rendered; values of Secrets, which no
+            template and no error of one may show.
     """
 
     template: str
@@ -47,6 +58,7 @@ class Job:
     model: str | None
     path: str
     partial: bool = False
+    data: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +72,9 @@ class Asked:
         stack: Llama Stack, where it is to be rendered.
         agents: the agents to render.
         knows: which kinds the cluster serves, beside those that every cluster does.
-        secrets: the values of Secrets to render, by (name of the Secret, key); others are left out.
+        secrets: the values of Secrets to render, by where they come from; Secrets without theirs are left out.
+        whole: everything is rendered, not a selection of models.
+        where: the place of a path of models.yaml, for errors about what stands there.
         left_out: the kinds that `auto` did not make, because the cluster does not serve them.
     """
 
@@ -70,7 +84,9 @@ class Asked:
     stack: LlamaStack | None
     agents: tuple[Agent, ...]
     knows: Knows
-    secrets: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    secrets: Mapping[SecretSource, str] = field(default_factory=dict, repr=False)
+    whole: bool = True
+    where: Where = somewhere
     left_out: set[str] = field(default_factory=set)
 
     def wants(self, mode: Mode, api_version: str, kind: str) -> bool:
@@ -87,5 +103,5 @@ class Asked:
         """The namespaces of everything that is rendered, each once."""
         named = [load.namespace for load in self.chosen]
         if self.stack:
-            named.append(self.stack.namespace)
+            named += [self.stack.namespace, *self.stack.also_in]
         return tuple(dict.fromkeys([*named, *(agent.namespace for agent in self.agents if agent.image)]))

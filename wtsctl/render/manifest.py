@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from wtsctl.catalog.document import Catalog
-from wtsctl.catalog.workload import workloads
-from wtsctl.errors import TemplateError
-from wtsctl.render import models, platform, stack
-from wtsctl.render.job import Asked, Job, Knows, Stage
+from wtsctl.catalog.entry import Mode
+from wtsctl.catalog.pods import SecretSource
+from wtsctl.catalog.workload import EXTRA_PATH, workloads
+from wtsctl.errors import CatalogError, TemplateError
+from wtsctl.render import (
+    access,
+    agents,
+    disruption,
+    expose,
+    extra,
+    models,
+    monitoring,
+    network,
+    patches,
+    platform,
+    quota,
+    scaling,
+    secrets,
+    stack,
+)
+from wtsctl.render.job import Asked, Job, Knows, Stage, Where, somewhere
 from wtsctl.render.templates import Engine, origin
 
 
@@ -89,7 +106,8 @@ def ask(
     selected: Collection[str] | None = None,
     *,
     knows: Knows = no_more,
-    secrets: Mapping[tuple[str, str], str] | None = None,
+    secrets: Mapping[SecretSource, str] | None = None,
+    where: Where = somewhere,
 ) -> Asked:
     """What is to be rendered, from the arguments of `render`."""
     everything = workloads(catalog)
@@ -102,14 +120,62 @@ def ask(
         agents=catalog.agents if whole else (),
         knows=knows,
         secrets=secrets or {},
+        whole=whole,
+        where=where,
     )
 
 
 def jobs(asked: Asked, engine: Engine) -> Iterator[Job]:
     """Every template to render, area by area; `engine` renders what stands inside another object."""
     yield from platform.jobs(asked)
+    yield from secrets.jobs(asked)
+    yield from network.jobs(asked)
     yield from models.jobs(asked)
     yield from stack.jobs(asked, engine)
+    yield from agents.jobs(asked)
+    yield from disruption.jobs(asked)
+    yield from scaling.jobs(asked)
+    yield from expose.jobs(asked)
+    yield from monitoring.jobs(asked)
+
+
+def objects(asked: Asked, engine: Engine, *, parts: bool = False) -> list[Manifest]:
+    """Every object that is asked for, area by area; then what follows from all others: quotas and rights."""
+    made = _own(asked, engine, parts=parts)
+    if asked.catalog.platform.quota.mode is not Mode.OFF:
+        # A namespace holds also what is not selected.
+        everything = made if asked.whole else _own(_all(asked), engine, parts=False)
+        held = [one.doc for one in everything if not one.partial]
+        made += _rendered(quota.jobs(asked, held), engine, parts=parts)
+    made += _rendered(access.jobs(asked, [one.doc for one in made if not one.partial]), engine, parts=parts)
+    return made
+
+
+def _own(asked: Asked, engine: Engine, *, parts: bool) -> list[Manifest]:
+    """What the entries and `extra` ask for, patched."""
+    made = _rendered(jobs(asked, engine), engine, parts=parts)
+    made += [Manifest(doc, stage, extra.SOURCE, None, EXTRA_PATH) for doc, stage in extra.objects(asked)]
+    return patches.patched(made, asked, parts=parts)
+
+
+def _all(asked: Asked) -> Asked:
+    return ask(asked.catalog, knows=asked.knows, where=asked.where)
+
+
+def _rendered(found: Iterable[Job], engine: Engine, *, parts: bool) -> list[Manifest]:
+    return [
+        Manifest(
+            doc | {"data": dict(job.data)} if job.data else doc,
+            job.stage,
+            job.template,
+            job.model,
+            job.path,
+            job.partial,
+        )
+        for job in found
+        if parts or not job.partial
+        for doc in engine.objects(job.template, job.variables)
+    ]
 
 
 def render(
@@ -118,7 +184,9 @@ def render(
     selected: Collection[str] | None = None,
     *,
     knows: Knows = no_more,
-    secrets: Mapping[tuple[str, str], str] | None = None,
+    secrets: Mapping[SecretSource, str] | None = None,
+    parts: bool = False,
+    where: Where = somewhere,
 ) -> tuple[Manifest, ...]:
     """Every object that the catalog asks for, in the order of a deploy.
 
@@ -128,25 +196,22 @@ def render(
         selected: names of models; only they are rendered, with the shared objects that they need and without
             Llama Stack and the agents. None renders everything.
         knows: which kinds the cluster serves, beside those that every cluster does; decides what is `auto`.
-        secrets: values of Secrets to render, by (name of the Secret, key).
+        secrets: values of Secrets to render, by where they come from; Secrets without theirs are left out.
+        parts: also what is only a part of an object that somebody else owns; its `partial` is set.
+        where: the place of a path of models.yaml, for errors about what stands there.
 
     Raises:
+        CatalogError: a patch cannot be applied, or an object under `extra` is rendered already.
         TemplateError: a template fails, or renders something that is no Kubernetes object.
     """
     engine = Engine(templates, common(catalog))
-    manifests = sorted(
-        (
-            Manifest(doc, job.stage, job.template, job.model, job.path, job.partial)
-            for job in jobs(ask(catalog, selected, knows=knows, secrets=secrets), engine)
-            for doc in engine.objects(job.template, job.variables)
-        ),
-        key=lambda manifest: manifest.stage,
-    )
-    _refuse_duplicates(manifests, templates)
+    asked = ask(catalog, selected, knows=knows, secrets=secrets, where=where)
+    manifests = sorted(objects(asked, engine, parts=parts), key=lambda manifest: manifest.stage)
+    _refuse_duplicates(manifests, templates, where)
     return tuple(manifests)
 
 
-def _refuse_duplicates(manifests: list[Manifest], templates: Mapping[str, str]) -> None:
+def _refuse_duplicates(manifests: list[Manifest], templates: Mapping[str, str], where: Where) -> None:
     """Two objects of one identity would overwrite each other, and the last would win in silence."""
     seen: dict[tuple[str, str], Manifest] = {}
     for manifest in manifests:
@@ -154,6 +219,12 @@ def _refuse_duplicates(manifests: list[Manifest], templates: Mapping[str, str]) 
         first = seen.setdefault((group, manifest.identity), manifest)
         if first is manifest:
             continue
+        if extra.SOURCE in {first.template, manifest.template}:
+            raise CatalogError(
+                f"extra: {manifest.identity} is there already",
+                where=where("extra"),
+                hint="give it another name, or change what is rendered with `patches` or a template of your own",
+            )
         models = [made.model for made in (first, manifest) if made.model]
         raise TemplateError(
             f"{manifest.identity} is rendered twice, by {first.template} and {manifest.template}"

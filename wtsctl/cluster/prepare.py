@@ -1,0 +1,198 @@
+"""Looking before anything is applied: what the cluster serves, what is there already, and whose it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from wtsctl.cluster import objects
+from wtsctl.cluster.discovery import NAMESPACE, Kind
+from wtsctl.cluster.faults import ApiRefused
+from wtsctl.cluster.parallel import each
+from wtsctl.errors import ClusterRefused, Problem
+from wtsctl.health.namespace import namespace as namespace_health
+from wtsctl.health.state import State
+from wtsctl.render.job import Stage
+from wtsctl.render.manifest import Manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from wtsctl.cluster.client import Client, Object
+    from wtsctl.cluster.discovery import Discovery
+
+MANAGED_BY = "app.kubernetes.io/managed-by"
+_PART_OF = "app.kubernetes.io/part-of"
+# What others put something into, so that taking one over would mean deleting theirs one day.
+_HOLDERS = frozenset({"Namespace", "PersistentVolumeClaim"})
+# What others made for more than us; taken over only by force.
+_SHARED = frozenset({"Secret", "PriorityClass"})
+# Who may list these sees more than an apply needs to: all tokens, all rights. They are asked for one by one.
+_BY_NAME = frozenset({"Secret", "Role", "RoleBinding"})
+_FORBIDDEN, _NOT_FOUND = 403, 404
+
+Key = tuple[str, str, str]
+"""Kind, namespace and name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to apply.
+
+    Attributes:
+        parallel: how many objects of a stage at once.
+        force: take fields over from other field managers.
+        dry_run: the API server checks and answers, and changes nothing.
+    """
+
+    parallel: int = 8
+    force: bool = False
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Manifests that the cluster can take, as far as can be known before applying.
+
+    Attributes:
+        manifests: in the order of the deploy.
+        kinds: by apiVersion and kind.
+        before: the objects as they are, by kind, namespace and name.
+        foreign: of `before`, what others made, and made not only for us: it is used and left as it is.
+        missing: namespaces that do not exist yet.
+    """
+
+    manifests: tuple[Manifest, ...]
+    kinds: Mapping[tuple[str, str], Kind]
+    before: Mapping[Key, Object] = field(default_factory=dict)
+    foreign: frozenset[Key] = frozenset()
+    missing: frozenset[str] = frozenset()
+
+
+def prepare(
+    client: Client, discovery: Discovery, manifests: Sequence[Manifest], labels: str, options: Options
+) -> Prepared:
+    """Look before anything is changed: kinds, namespaces, and what is there already, by one list a kind.
+
+    Args:
+        client: the cluster.
+        discovery: its kinds.
+        manifests: what is to be applied.
+        labels: the selector of our own objects.
+        options: how to apply.
+
+    Raises:
+        ClusterRefused: kinds are missing, a namespace is being deleted, or objects are another catalog's and
+            `options.force` is not set; `problems` has all of them.
+        ClusterError: the cluster cannot be spoken to.
+    """
+    kinds: dict[tuple[str, str], Kind] = {}
+    problems: dict[tuple[str, str], Problem] = {}
+    for manifest in manifests:
+        wanted = (manifest.api_version, manifest.kind)
+        if wanted in kinds or wanted in problems:
+            continue
+        try:
+            kinds[wanted] = discovery.kind(*wanted)
+        except ApiRefused as error:
+            users = [one.model or one.identity for one in manifests if (one.api_version, one.kind) == wanted]
+            problem = error.problem
+            problems[wanted] = Problem(problem.code, problem.message, "needed by " + ", ".join(users), problem.hint)
+    if problems:
+        raise _refused(list(problems.values()))
+    namespaces = sorted({one.name for one in manifests if one.stage is Stage.NAMESPACE})
+    looked = dict(zip(namespaces, each(lambda name: _look(client, name), namespaces, options.parallel), strict=True))
+    dying = [_dying(name, item) for name, item in looked.items() if item is not None]
+    if any(dying):
+        raise _refused([problem for problem in dying if problem])
+    missing = frozenset(name for name, item in looked.items() if item is None)
+    lists = sorted(
+        {
+            (kinds[one.api_version, one.kind], one.namespace)
+            for one in manifests
+            if one.namespace is not None and one.namespace not in missing and one.kind not in _BY_NAME
+        }
+    )
+    found = each(lambda where: _there(client, *where), lists, options.parallel)
+    alone = [one for one in manifests if one.namespace not in missing and _is_asked_for(one)]
+    found.append(
+        [item for items in each(lambda one: _one(client, kinds, one), alone, options.parallel) for item in items]
+    )
+    before = {key_of(item): item for items in found for item in items}
+    before |= {("Namespace", "", name): item for name, item in looked.items() if item}
+    others = {key: item for key, item in before.items() if not objects.carries(item, labels)}
+    foreign = frozenset(key for key in others if key[0] in _HOLDERS or (key[0] in _SHARED and not options.force))
+    taken = [_another(one, others[key_wanted(one)]) for one in manifests if key_wanted(one) in others.keys() - foreign]
+    if taken and not options.force:
+        raise _refused(taken)
+    return Prepared(tuple(manifests), kinds, before, foreign, missing)
+
+
+def _there(client: Client, kind: Kind, namespace: str) -> list[Object]:
+    """What any catalog of wtsctl's made, and of the kinds that are left alone all there is."""
+    labels = "" if kind.kind in _HOLDERS else f"{MANAGED_BY}={objects.FIELD_MANAGER}"
+    return objects.list_all(client, kind, namespace, labels=labels)[0]
+
+
+def _is_asked_for(manifest: Manifest) -> bool:
+    """Whether an object is asked for by its name: what lies in no namespace, and what is not to be listed."""
+    return manifest.kind in _BY_NAME or (manifest.namespace is None and manifest.kind != "Namespace")
+
+
+def _one(client: Client, kinds: Mapping[tuple[str, str], Kind], manifest: Manifest) -> list[Object]:
+    """The object as it is; nothing where there is none, or where another tool's is none of our business."""
+    try:
+        kind = kinds[manifest.api_version, manifest.kind]
+        item = objects.get(client, kind, manifest.namespace or "", manifest.name)
+    except ApiRefused as error:
+        if error.status in {_FORBIDDEN, _NOT_FOUND}:
+            return []
+        raise
+    managed = (item["metadata"].get("labels") or {}).get(MANAGED_BY) == objects.FIELD_MANAGER
+    return [item] if managed or manifest.kind in _SHARED else []
+
+
+def _another(manifest: Manifest, item: Object) -> Problem:
+    owner = (item["metadata"].get("labels") or {}).get(_PART_OF, "")
+    hint = "use another name or namespace; if the catalog was renamed, --force-conflicts takes its objects over"
+    return Problem(ClusterRefused.code, f"it belongs to the catalog '{owner}'", manifest.identity, hint)
+
+
+def _refused(problems: list[Problem]) -> ClusterRefused:
+    error = ClusterRefused(problems[0].message)
+    error.problems = tuple(problems)
+    return error
+
+
+def _look(client: Client, name: str) -> Object | None:
+    """A namespace, or None where there is none.
+
+    Who may not look at namespaces has been given one to work in: it is taken to exist, made by someone else.
+    """
+    try:
+        return objects.get(client, NAMESPACE, "", name)
+    except ApiRefused as error:
+        if error.status == _NOT_FOUND:
+            return None
+        if error.status == _FORBIDDEN:
+            return {"kind": "Namespace", "metadata": {"name": name}}
+        raise
+
+
+def _dying(name: str, item: Object) -> Problem | None:
+    health = namespace_health(item)
+    if health.state is not State.TERMINATING:
+        return None
+    text = "the namespace is being deleted" + (f": {health.message}" if health.message else "")
+    hint = "wait until it is gone, then deploy again"
+    return Problem(ClusterRefused.code, text, f"Namespace/{name}", hint)
+
+
+def key_of(item: Object) -> Key:
+    """The key of an object as it is."""
+    return item["kind"], item["metadata"].get("namespace", ""), item["metadata"]["name"]
+
+
+def key_wanted(manifest: Manifest) -> Key:
+    """The key of an object as it should be."""
+    return manifest.kind, manifest.namespace or "", manifest.name
