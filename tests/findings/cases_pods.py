@@ -8,6 +8,8 @@ _VLLM = "vllm/vllm-openai:v0.33.0"
 _TOKEN = "hf_" + "aB3" * 12
 _LARGE = "llama-70b"
 
+_RESTRICTED = (("models:\n- name", "platform: {podSecurity: restricted}\nmodels:\n- name"),)
+
 CASES = (
     Case("WTS001", ((_VLLM, "vllm/vllm-openai:latest"),), '"vllm/vllm-openai:latest', "has the tag 'latest'"),
     Case("WTS001", ((_VLLM, "vllm/vllm-openai"),), '"vllm/vllm-openai"', "has no tag", name="no-tag"),
@@ -270,11 +272,13 @@ CASES = (
         ),
         at="name: llama-70b",
         says="/elsewhere, which lies on no volume",
+        also=frozenset({"WTS211"}),
         name="read-only",
     ),
     Case(
         "WTS207",
         edits=(Edit("Deployment", _LARGE, (*SERVER, "securityContext", "readOnlyRootFilesystem"), True),),
+        also=frozenset({"WTS211"}),
         name="on-a-volume",
     ),
     Case(
@@ -285,6 +289,69 @@ CASES = (
         (Edit("Deployment", "llama-guard", (*SERVER, "readinessProbe", "httpGet", "path"), "/v1/models"),),
     ),
     Case("WTS208", (("  role: safety\n", "  role: safety\n  apiKey: {name: guard-key, key: key}\n"),), name="health"),
+    Case(
+        "WTS209",
+        _RESTRICTED,
+        "name: llama-guard",
+        "admits no pod with hostNetwork, privilege escalation allowed",
+        (
+            Edit("Deployment", "llama-guard", (*POD, "hostNetwork"), True),
+            Edit("Deployment", "llama-guard", (*SERVER, "securityContext", "allowPrivilegeEscalation"), GONE),
+        ),
+    ),
+    Case(
+        "WTS209",
+        _RESTRICTED,
+        "name: llama-guard",
+        "admits no pod with a volume of type hostPath, capabilities not dropped, root as its user, no seccomp profile",
+        (
+            Edit("Deployment", "llama-guard", (*POD, "volumes", 0), {"name": "weights", "hostPath": {"path": "/w"}}),
+            Edit(
+                "Deployment",
+                "llama-guard",
+                (*SERVER, "securityContext", "capabilities"),
+                {"drop": ["ALL"], "add": ["X"]},
+            ),
+            Edit("Deployment", "llama-guard", (*POD, "securityContext"), {"runAsUser": 0, "runAsNonRoot": True}),
+        ),
+        name="all-of-it",
+    ),
+    Case("WTS209", _RESTRICTED, name="as-rendered"),
+    Case("WTS209", edits=(Edit("Deployment", "llama-guard", (*POD, "hostNetwork"), True),), name="not-enforced"),
+    Case(
+        "WTS210",
+        edits=(Edit("Deployment", "llama-guard", (*POD, "tolerations"), [{"key": "team", "operator": "Exists"}]),),
+        at="name: llama-guard",
+        says="does not tolerate the taint",
+    ),
+    Case(
+        "WTS210",
+        edits=(Edit("Deployment", "llama-guard", (*POD, "tolerations"), [{"operator": "Exists"}]),),
+        name="tolerates-all",
+    ),
+    Case(
+        "WTS211",
+        edits=(Edit("Deployment", "llama-guard", (*SERVER, "securityContext", "readOnlyRootFilesystem"), True),),
+        at="name: llama-guard",
+        says="root file system that is read-only",
+    ),
+    Case(
+        "WTS211",
+        (("  role: safety\n", "  role: safety\n  gpus: 0\n"),),
+        edits=(Edit("Deployment", "llama-guard", (*SERVER, "securityContext", "readOnlyRootFilesystem"), True),),
+        name="no-gpus",
+    ),
+    Case(
+        "WTS212",
+        edits=(Edit("InferenceService", "granite-8b", (*PREDICTOR, "model", "resources"), GONE),),
+        at="resources",
+        says="no limit of cpu and memory",
+    ),
+    Case(
+        "WTS212",
+        edits=(Edit("InferenceService", "granite-8b", (*PREDICTOR, "model", "resources", "requests", "cpu"), "1"),),
+        name="less",
+    ),
     Case(
         "WTS301",
         (("size: 500Gi", "size: 500Gi, accessMode: ReadWriteOnce"),),

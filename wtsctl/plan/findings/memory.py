@@ -63,7 +63,8 @@ def _too_long(subject: Subject) -> Iterator[Hit]:
         if isinstance(serving, Unknown) or card.usable is None or splits(serving.shape, serving.tensor):
             continue
         found = fit(serving, card.usable)
-        if found.longest > 0 and not found.fits:
+        # A sliding window needs less than is computed, and by how much is not known.
+        if found.longest > 0 and not found.fits and not serving.upper_bound:
             text = (
                 f"one sequence of {serving.max_model_len:,} tokens takes {found.needed / GIB:.1f} GiB of each "
                 f"{card.name}, and {found.room / GIB:.1f} GiB are left for it"

@@ -34,33 +34,36 @@ _OPAQUE = re.compile(r"[A-Za-z0-9+_=-]{32,}")
 _RANDOM = 3.9
 _FREE = ("args", "env")
 _SHORTEST = 8
+_ON_THE_WAY = frozenset(("models", "llamaStack", "agents", *_FREE))
 
 
 def _plain(subject: Subject) -> Iterator[Hit]:
+    in_text = list(_in_text(subject.text))
     lines: set[int] = set()
-    for path, scalar, before in _texts(subject.loaded.document, ()):
+    for path, scalar, before in _texts(subject.loaded.document, (), everywhere=bool(in_text)):
         what = _looks_like(path, scalar.text, before)
         if what:
             lines.add(scalar.at[0])
             yield Hit(path, f"{format_path(path)}: looks like {what}")
     # Comments, and profiles that are not merged in, are in the repository just the same.
-    for position, what in _in_text(subject.text):
+    for position, what in in_text:
         if position[0] not in lines:
             yield Hit((), f"looks like {what}", at=position)
 
 
-def _texts(node: Node, path: Path, before: str = "") -> Iterator[tuple[Path, Scalar, str]]:
-    """Every text with its path, and in a list the text before it."""
+def _texts(node: Node, path: Path, before: str = "", *, everywhere: bool) -> Iterator[tuple[Path, Scalar, str]]:
+    """The texts with their paths, and in a list the text before each; not `everywhere`: arguments and variables."""
     if isinstance(node, Scalar):
         if isinstance(node.value, str):
             yield path, node, before
     elif isinstance(node, Sequence):
         for at, item in enumerate(node.items):
-            yield from _texts(item, (*path, at), before)
+            yield from _texts(item, (*path, at), before, everywhere=everywhere)
             before = item.text if isinstance(item, Scalar) else ""
     else:
         for key, (_, value) in node.entries.items():
-            yield from _texts(value, (*path, key))
+            if everywhere or key in _ON_THE_WAY or (path and path[-1] == "env"):
+                yield from _texts(value, (*path, key), everywhere=everywhere)
 
 
 def _looks_like(path: Path, text: str, before: str) -> str:
