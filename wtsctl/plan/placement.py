@@ -5,21 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from wtsctl.plan.gpus import GIB
 from wtsctl.plan.groups import Group
 from wtsctl.plan.nodes import Node
 from wtsctl.plan.packing import Item, Outcome, pack, together
 from wtsctl.plan.remedies import Remedy
-from wtsctl.plan.requests import CPU, PODS, Amounts, Need, refusal
+from wtsctl.plan.requests import CPU, MEMORY, PODS, Amounts, Need, refusal
 from wtsctl.plan.verdict import Verdict
+from wtsctl.plan.wording import amount_text, describe, few, listed, resource_text
 
-MEMORY = "memory"
 # More nodes than these are not tried as a remedy, nor more than so many above what sums demand.
 _MOST_NODES = 64
 _FURTHER = 4
 # Nodes that are tried one by one; and kinds of pods without a place for which room is looked for.
 _TRIED = 20
-_NAMED = 3
 _MIB = 1024**2
 
 Unsuitable = Callable[[Group, Node], str]
@@ -254,29 +252,19 @@ def _products(node: Node) -> tuple[str, ...]:
     return tuple(sorted(value for key, value in node.labels.items() if key.endswith(".product")))
 
 
-def describe(node: Node) -> str:
-    """What a node has, in a few words: `4 x A100-SXM4-80GB, 32 cpu, 256 GiB memory`."""
-    parts = []
-    for resource, count in node.extended.items():
-        found = node.gpu(resource)
-        parts.append(f"{count} x {found.product.removeprefix('NVIDIA-') if found and found.product else resource}")
-    parts += [f"{amount_text(name, node.allocatable.get(name, 0))} {_named(name)}" for name in (CPU, MEMORY)]
-    return ", ".join(parts)
-
-
 def _new_node(group: Group) -> Remedy:
     pod = group.pods[0]
     product = next((value for key, value in pod.selector.items() if key.endswith(".product")), "")
     parts = [
         f"{amount_text(name, value)} x {product}"
         if product and "/" in name
-        else f"{amount_text(name, value)} {_named(name)}"
+        else f"{amount_text(name, value)} {resource_text(name)}"
         for name, value in sorted(pod.requests.items(), key=lambda one: "/" not in one[0])
         if name != PODS and value
     ]
     count = len(group.pods)
     each = f"{count} nodes, each" if count > 1 else "a node"
-    return Remedy("nodes", count, f"add {each} with {_list(parts)} free that its pods may run on")
+    return Remedy("nodes", count, f"add {each} with {listed(parts)} free that its pods may run on")
 
 
 def _reason(group: Group, found: Sequence[tuple[Node, str]]) -> str:
@@ -286,35 +274,12 @@ def _reason(group: Group, found: Sequence[tuple[Node, str]]) -> str:
     for node, why in found:
         by_reason.setdefault(why, []).append(node.name)
     what = "no node has room" if len(group.pods) == 1 else f"no {len(group.pods)} nodes have room"
-    return f"{what}: " + "; ".join(f"{_few(names)}: {why}" for why, names in by_reason.items())
+    return f"{what}: " + "; ".join(f"{few(names)}: {why}" for why, names in by_reason.items())
 
 
 def _short(resource: str, need: int, node: Node, left: int) -> str:
     """What is short on a node, and whether it was ever there."""
     has, free = node.allocatable.get(resource, 0), node.free(resource)
     amount = max(0, has if has < need else free if free < need else left)
-    text = f"{amount_text(resource, amount)} of the {amount_text(resource, need)} {_named(resource)}"
+    text = f"{amount_text(resource, amount)} of the {amount_text(resource, need)} {resource_text(resource)}"
     return text if has < need else f"{text} free" if free < need else f"{text} left beside the other models"
-
-
-def _few(names: Sequence[str]) -> str:
-    if len(names) <= _NAMED:
-        return ", ".join(names)
-    return f"{', '.join(names[: _NAMED - 1])} and {len(names) - _NAMED + 1} more"
-
-
-def _list(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-
-
-def amount_text(resource: str, value: int) -> str:
-    """A number of thousandths of a CPU, of bytes, or of pieces, for people."""
-    if resource == CPU:
-        return f"{value / 1000:g}"
-    if resource == MEMORY:
-        return f"{value / GIB:.4g} GiB" if value >= GIB or not value else f"{value / _MIB:.0f} MiB"
-    return f"{value:,}"
-
-
-def _named(resource: str) -> str:
-    return "places for pods" if resource == PODS else resource

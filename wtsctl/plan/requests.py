@@ -13,6 +13,7 @@ from wtsctl.catalog.quantity import parse_quantity
 # One pod takes one of the places that a node has for pods.
 PODS = "pods"
 CPU = "cpu"
+MEMORY = "memory"
 Amounts = Mapping[str, int]
 
 
