@@ -70,6 +70,13 @@ def test_a_real_server_with_two_names(llamacpp_payload: Payload, tmp_path: Path)
     assert set(found.ids) == {"llama-guard-3-8b", "llama-guard"}
 
 
+def test_kserve_has_a_list_of_its_own() -> None:
+    """What KServe 0.15 and 0.20 answer at /v1/models where their OpenAI routes are under /v1."""
+    found = asked(answer(b'{"models":["granite-8b","granite-8b"]}'))
+    assert isinstance(found, ServedModels)
+    assert found.ids == ("granite-8b",)
+
+
 @pytest.mark.parametrize(
     ("response", "kind", "message"),
     [
@@ -81,6 +88,7 @@ def test_a_real_server_with_two_names(llamacpp_payload: Payload, tmp_path: Path)
         (answer(b"hello", content_type="text/plain"), "not-json", "answered with text/plain instead of JSON: hello"),
         (answer(b'{"data":{}}'), "shape", "answered with JSON that is no list of models"),
         (answer(b'{"data":[{"name":"x"}]}'), "shape", "answered with JSON that is no list of models"),
+        (answer(b'{"models":[{"name":"x"}]}'), "shape", "answered with JSON that is no list of models"),
         (answer(b"[" * 100_000), "not-json", "answered with application/json instead of JSON: ["),
         (answer(b'{"error":{"message":"loading"}}'), "error", "HTTP 200 with an error: loading"),
         (answer(b'{"error":{"message":"Loading model","code":503}}', "503 Busy"), "status", "HTTP 503: Loading model"),

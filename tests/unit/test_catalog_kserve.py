@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.catalogs import SMALL, changed, complaint, loaded
+from tests.catalogs import SMALL, STACK, changed, complaint, loaded
 
 ROLE = "role: chat"
 
@@ -12,6 +12,11 @@ ROLE = "role: chat"
 def llama(*more: str) -> str:
     """The small catalog, its KServe model with further lines."""
     return changed((ROLE, "\n  ".join((ROLE, *more))), text=SMALL)
+
+
+def newest(*more: str) -> str:
+    """The same for a cluster with KServe 0.20."""
+    return changed(("namespace: llm", 'namespace: llm\n  kserveVersion: "0.20"'), text=llama(*more))
 
 
 ADDRESSES = {
@@ -68,21 +73,37 @@ WRONG = {
         changed(
             (ROLE, f"{ROLE}\n  kserve: {{downloadBy: server}}"), ("meta-llama/Llama-3.2-3B", "s3://b/llama"), text=SMALL
         ),
-        "models[1].kserve.downloadBy: the server itself downloads from Hugging Face alone, and this is "
-        "'s3://b/llama-Instruct'",
+        (
+            "models[1].kserve.downloadBy: the server itself downloads from Hugging Face alone, and this is "
+            "'s3://b/llama-Instruct'"
+        ),
     ),
     "an initializer that does nothing": (
-        llama("kserve: {downloadBy: server, storageContainer: large, serviceAccount: s3}"),
+        newest("kserve: {downloadBy: server, storageContainer: large, serviceAccount: s3}"),
         "models[1].kserve.storageContainer: has no effect: the server itself downloads the weights",
         "models[1].kserve.serviceAccount: has no effect: the server itself downloads the weights",
     ),
     "an initializer for a volume": (
         changed(
-            (ROLE, f"{ROLE}\n  kserve: {{storageContainer: large}}"),
             ("meta-llama/Llama-3.2-3B-Instruct", "pvc://weights/llama"),
-            text=SMALL,
+            text=newest("kserve: {storageContainer: large}"),
         ),
         "models[1].kserve.storageContainer: has no effect: nothing is downloaded for it",
+    ),
+    "a field that this KServe has not": (
+        llama("kserve: {storageContainer: large}"),
+        "models[1].kserve.storageContainer: needs KServe 0.20, and defaults.kserveVersion is 0.15",
+    ),
+    "a list that Llama Stack 0.2 cannot read": (
+        changed(
+            (ROLE, f"{ROLE}\n  kserve: {{openaiPrefix: /v1}}"),
+            ("namespace: llama-stack", "namespace: llama-stack\n  version: 0.2.12"),
+            text=SMALL + STACK,
+        ),
+        (
+            "models[1].kserve.openaiPrefix: Llama Stack 0.2.12 looks for 'llama-3b' at /v1/models, where KServe lists it "
+            "otherwise"
+        ),
     ),
     "what only vLLM's Deployment has": (
         llama("parallel: {pipeline: 2}", "download: {}", "lora: {adapters: [{name: a, source: b}]}"),

@@ -38,8 +38,16 @@ class Defaults(Entry):
         "vllm/vllm-openai); leave unset on OpenShift, which assigns one",
     )
     kserve_version: str = Field(
-        "0.15", pattern=VERSION, description="KServe in the cluster: before 0.16 its plain mode is called RawDeployment"
+        "0.15",
+        pattern=VERSION,
+        description="KServe in the cluster: before 0.16 its plain mode is called RawDeployment, before 0.15.2 it makes "
+        "an autoscaler for every model",
     )
+
+    @property
+    def kserve_release(self) -> tuple[int, ...]:
+        """`kserveVersion` as numbers, to compare."""
+        return tuple(int(part) for part in self.kserve_version.split("."))
 
 
 class Catalog(Entry):

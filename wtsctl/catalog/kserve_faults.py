@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
+from wtsctl.catalog.document import Defaults
 from wtsctl.catalog.fault import Code, Fault, Path
 from wtsctl.catalog.model import Model, Runtime
 from wtsctl.catalog.stack import LlamaStack
@@ -14,6 +15,7 @@ _MAX_LABEL = 63
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://")
 # A volume, or an image beside the server.
 _MOUNTED = ("pvc://", "oci://", "oci+native://")
+_STORAGE_CONTAINER = (0, 20)
 _LEAVE_OUT = "leave it out"
 
 
@@ -44,6 +46,14 @@ def kserve_faults(path: Path, model: Model) -> Iterator[Fault]:
         yield from _huggingface(path, model)
 
 
+def version_faults(defaults: Defaults, models: Iterable[tuple[int, Model]]) -> Iterator[Fault]:
+    """Keys that the KServe of the cluster does not know; it would refuse the InferenceService."""
+    for index, model in models:
+        if model.kserve.storage_container and defaults.kserve_release < _STORAGE_CONTAINER:
+            text = f"needs KServe 0.20, and defaults.kserveVersion is {defaults.kserve_version}"
+            yield Fault(Code.VALUE, ("models", index, "kserve", "storageContainer"), text, _LEAVE_OUT, at_key=True)
+
+
 def unlisted_faults(stack: LlamaStack, models: Iterable[tuple[int, Model]]) -> Iterator[Fault]:
     """Models that a Llama Stack of 0.2 would not find in their servers' lists, without which it does not start.
 
@@ -54,7 +64,9 @@ def unlisted_faults(stack: LlamaStack, models: Iterable[tuple[int, Model]]) -> I
         kserve = model.kserve
         renamed = model.runtime is Runtime.KSERVE and kserve.runs == "huggingface" and kserve.prefix == "/v1"
         if stack.reads_run_yaml and renamed and behind & {model.name, *model.aliases}:
-            text = f"Llama Stack {stack.version} looks for '{model.name}' at /v1/models, where KServe lists it otherwise"
+            text = (
+                f"Llama Stack {stack.version} looks for '{model.name}' at /v1/models, where KServe lists it otherwise"
+            )
             hint = "leave it out, or use Llama Stack 0.7"
             yield Fault(Code.VALUE, ("models", index, "kserve", "openaiPrefix"), text, hint)
 

@@ -62,10 +62,15 @@ def list_models(session: Session, *, within: float | None = None) -> ServedModel
 
 
 def _ids(document: Any) -> tuple[str, ...] | None:
-    """The ids of an OpenAI list document, or None where it is no such document."""
-    entries = document.get("data") if isinstance(document, dict) else None
+    """The ids of an OpenAI list document, or of KServe's own; None where it is neither."""
+    document = document if isinstance(document, dict) else {}
+    entries = document.get("data")
     if not isinstance(entries, list):
-        return None
+        # Where KServe's huggingface server has its OpenAI routes under /v1, this one is still that of its V1 protocol.
+        entries = document.get("models")
+        if not isinstance(entries, list) or not all(isinstance(entry, str) for entry in entries):
+            return None
+        return tuple(dict.fromkeys(printable(name, 200) for name in entries))
     names: list[str] = []
     for entry in entries:
         if not isinstance(entry, dict) or not isinstance(entry.get("id"), str):

@@ -41,7 +41,7 @@ def variables(catalog: Catalog, workload: Workload) -> dict[str, Any]:
         podSecurityContext: the pod's securityContext under the `restricted` Pod Security Standard, with
             `defaults.runAsUser` for vLLM's image, whose own user is root
     """
-    spec, version = workload.spec, _version(catalog.defaults.kserve_version)
+    spec, version = workload.spec, catalog.defaults.kserve_release
     fixed = "none" if version >= _WITHOUT_AUTOSCALER else "hpa"
     user = catalog.defaults.run_as_user if spec.kserve.runs == "vllm" else None
     return {
@@ -75,10 +75,6 @@ def _service_account(catalog: Catalog, spec: Model) -> str | None:
         return spec.kserve.service_account
     uri = _storage_uri(spec)
     return TOKEN_SERVICE_ACCOUNT if uri and uri.startswith("hf://") and catalog.secrets.huggingface else None
-
-
-def _version(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in text.split("."))
 
 
 def _arguments(workload: Workload, version: tuple[int, ...]) -> list[str]:
