@@ -71,7 +71,8 @@ def plan(
         chosen = select(loaded.workloads, models or ())
         checkpoints = read_checkpoints(loaded, file)
         selected = {one.name for one in chosen} if models else None
-        manifests = render(loaded.catalog, read_templates(templates), selected, knows=lambda _version, _kind: True)
+        texts = read_templates(templates)
+        manifests = render(loaded.catalog, texts, selected, knows=lambda _version, _kind: True, where=loaded.where)
         groups = pods_of((one.doc, one.model) for one in manifests if not one.partial)
         ours = _ours(groups, loaded.catalog.name)
         inventory, source = _inventory(screen, nodes, kubeconfig, context, ours)
