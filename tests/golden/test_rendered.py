@@ -26,7 +26,7 @@ def _rendered(case: Path) -> str:
     loaded = read_catalog(
         own if own.exists() else ROOT / "models.yaml", profile.read_text().strip() if profile.exists() else None
     )
-    return stream(render(loaded.catalog, read_templates(None)))
+    return stream(render(loaded.catalog, read_templates(None), parts=True))
 
 
 @pytest.mark.parametrize("case", sorted(CASES.iterdir()), ids=lambda case: case.name)
