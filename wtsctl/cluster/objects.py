@@ -61,9 +61,23 @@ def list_all(
 
 
 def apply(
-    client: Client, kind: Kind, manifest: Object, *, force: bool = False, dry_run: bool = False
+    client: Client,
+    kind: Kind,
+    manifest: Object,
+    *,
+    force: bool = False,
+    dry_run: bool = False,
+    manager: str = FIELD_MANAGER,
 ) -> tuple[bool, Object]:
-    """Server-side apply as `FIELD_MANAGER`; returns whether it made the object, and the object as it is now.
+    """Server-side apply; returns whether it made the object, and the object as it is now.
+
+    Args:
+        client: the cluster.
+        kind: of the object.
+        manifest: the object, or of somebody else's the part that is ours.
+        force: take fields over from other managers.
+        dry_run: the API server checks and answers, and changes nothing.
+        manager: the field manager that owns what `manifest` has.
 
     Raises:
         ApiRefused: a conflict with another field manager, an invalid field, a missing right.
@@ -74,7 +88,7 @@ def apply(
         "PATCH",
         kind.path(namespace, metadata["name"]),
         query={
-            "fieldManager": FIELD_MANAGER,
+            "fieldManager": manager,
             "force": "true" if force else "",
             "dryRun": "All" if dry_run else "",
             # Unknown fields are typing errors, in our templates or in the user's.
