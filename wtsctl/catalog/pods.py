@@ -137,6 +137,7 @@ class Gateway(Entry):
 class Tls(Entry):
     """How the connection from outside is encrypted."""
 
+    enabled: bool = Field(True, description="false: plain HTTP, which anybody on the way can read")
     secret: DnsSubdomain | None = Field(
         None,
         description="Ingress: Secret with the certificate, of type kubernetes.io/tls; unset: the controller's own",
@@ -160,8 +161,8 @@ class Expose(Entry):
     )
     class_name: DnsSubdomain | None = Field(None, description="Ingress: its class; unset: the cluster's default")
     gateway: Gateway | None = Field(None, description="HTTPRoute: the Gateway")
-    tls: Tls | None = Field(
-        default_factory=Tls, description="null: plain HTTP; an HTTPRoute has the TLS of its Gateway's listener"
+    tls: Tls = Field(
+        default_factory=Tls, description="how it is encrypted; an HTTPRoute has the TLS of its Gateway's listener"
     )
     timeout: Duration = Field("10m", description="longest time for one answer; routers cut after 30s to 60s by default")
     annotations: Labels = Field(default_factory=dict, description="further annotations of the object")
@@ -171,14 +172,18 @@ class Expose(Entry):
         if self.kind == "HTTPRoute" and self.gateway is None:
             raise ValueError("an HTTPRoute needs `gateway`")
         if self.kind != "HTTPRoute" and self.gateway is not None:
-            raise ValueError(f"`gateway` belongs to kind HTTPRoute, and this is a {self.kind}")
+            raise ValueError(f"`gateway` belongs to kind HTTPRoute, and this is of kind {self.kind}")
         if self.kind != "Ingress" and self.class_name is not None:
-            raise ValueError(f"`className` belongs to kind Ingress, and this is a {self.kind}")
-        if self.kind == "Ingress" and self.tls is not None and self.host is None:
-            raise ValueError("an Ingress with TLS needs `host`; set it, or `tls: null` for plain HTTP")
-        tls = self.tls.model_fields_set if self.tls else set()
+            raise ValueError(f"`className` belongs to kind Ingress, and this is of kind {self.kind}")
+        if self.kind == "HTTPRoute" and "tls" in self.model_fields_set:
+            raise ValueError("`tls` of an HTTPRoute is that of its Gateway's listener; leave it out")
+        if self.kind == "Ingress" and self.tls.enabled and self.host is None:
+            raise ValueError("an Ingress with TLS needs `host`; set it, or `tls: {enabled: false}` for plain HTTP")
+        tls = self.tls.model_fields_set
         if self.kind != "Ingress" and "secret" in tls:
-            raise ValueError(f"`tls.secret` belongs to kind Ingress, and this is a {self.kind}")
+            raise ValueError(f"`tls.secret` belongs to kind Ingress, and this is of kind {self.kind}")
         if self.kind != "Route" and "termination" in tls:
-            raise ValueError(f"`tls.termination` belongs to kind Route, and this is a {self.kind}")
+            raise ValueError(f"`tls.termination` belongs to kind Route, and this is of kind {self.kind}")
+        if not self.tls.enabled and tls - {"enabled"}:
+            raise ValueError("`tls.enabled: false` leaves nothing for the other keys of `tls`")
         return self

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from wtsctl.catalog.agent import Agent
 from wtsctl.catalog.agent_faults import agent_faults
 from wtsctl.catalog.document import Defaults
+from wtsctl.catalog.expose_faults import expose_faults
 from wtsctl.catalog.fault import Code, Fault, Path, missing_name
-from wtsctl.catalog.kserve_faults import kserve_faults, unlisted_faults
+from wtsctl.catalog.kserve_faults import kserve_faults, unlisted_faults, version_faults
 from wtsctl.catalog.model import Model, Role, Runtime
 from wtsctl.catalog.platform import Cache, Platform, Secrets
 from wtsctl.catalog.platform_faults import platform_faults
@@ -67,6 +68,8 @@ def check(parts: Parts) -> Iterator[Fault]:
     if parts.defaults is not None:
         yield from _images(parts, parts.defaults)
         yield from _objects(parts, parts.defaults)
+        yield from expose_faults(parts.defaults, parts.models, parts.llama_stack)
+        yield from version_faults(parts.defaults, parts.models)
         yield from scaling_faults(parts.defaults, parts.platform or Platform(), parts.models)
         agents = [agent for _, agent in parts.agents]
         uses = secret_uses(parts.defaults, parts.secrets or Secrets(), parts.models, parts.llama_stack, agents)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from wtsctl.catalog.document import Catalog
+from wtsctl.catalog.expose_faults import LLAMA_STACK_PREFIX
 from wtsctl.catalog.pods import Expose
 from wtsctl.catalog.quantity import parse_duration
 from wtsctl.catalog.stack import LlamaStack
@@ -16,7 +17,6 @@ from wtsctl.render.pod import labels
 
 # Every Service that is exposed calls its port so, and so does KServe's, which takes the name from the pods.
 _PORT_NAME = "http"
-_LLAMA_STACK_PREFIX = "/v1"
 # Routers that read none of these take the annotation for what it is: a note.
 _ROUTE_TIMEOUT = "haproxy.router.openshift.io/timeout"
 _NGINX = "nginx.ingress.kubernetes.io"
@@ -43,7 +43,7 @@ def llama_stack(catalog: Catalog, stack: LlamaStack, expose: Expose) -> dict[str
     """The same variables for Llama Stack."""
     name = stack.service.name
     named = labels(catalog, "llama-stack", name, "llama-stack")
-    endpoint = Endpoint(stack.namespace, name, stack.service.port, _LLAMA_STACK_PREFIX)
+    endpoint = Endpoint(stack.namespace, name, stack.service.port, LLAMA_STACK_PREFIX)
     return _variables(expose, name, endpoint, named)
 
 
@@ -78,7 +78,7 @@ def _variables(expose: Expose, name: str, endpoint: Endpoint, named: dict[str, s
         "path": expose.path or endpoint.prefix,
         "className": expose.class_name,
         "gateway": expose.gateway.model_dump(mode="json", by_alias=True) if expose.gateway else None,
-        "tls": expose.tls.model_dump(mode="json", by_alias=True) if expose.tls else None,
+        "tls": expose.tls.model_dump(mode="json", by_alias=True) if expose.tls.enabled else None,
         "timeout": f"{seconds}s",
     }
 
