@@ -14,7 +14,7 @@ import pytest
 
 from wtsctl.catalog.load import load
 from wtsctl.cluster.config import connect
-from wtsctl.commands.endpoints import through_proxy
+from wtsctl.commands.endpoints import way_to
 from wtsctl.probe.target import Timeouts
 
 pytestmark = pytest.mark.e2e
@@ -64,7 +64,7 @@ def tokens_made(kubeconfig: Path) -> dict[str, int]:
     connection = connect(kubeconfig)
     counters = {}
     for workload in load(CATALOG.read_text(), filename="models.yaml", profile="sandbox").workloads:
-        target = through_proxy(connection, workload.endpoint, Timeouts())
+        target = way_to(connection, workload.endpoint, Timeouts(), CATALOG)
         url = target.base_url.removesuffix(workload.endpoint.prefix) + "/metrics"
         page = httpx.get(url, headers=target.headers(), verify=target.ssl_context or True, trust_env=False).text
         found = re.search(r"^llamacpp:tokens_predicted_total (\d+)", page, re.MULTILINE)

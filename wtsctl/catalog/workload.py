@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from wtsctl.catalog.document import Catalog, Defaults
 from wtsctl.catalog.model import Model, Runtime, Service
-from wtsctl.catalog.pods import Gpu
+from wtsctl.catalog.pods import Gpu, SecretReference
 from wtsctl.catalog.quantity import parse_duration
 
 KSERVE_PREDICTOR_PORT = 80
@@ -34,13 +34,15 @@ class Endpoint:
     It is the one address that everything here uses: Llama Stack, agents, `status`, `smoke-test`, what is exposed.
     For KServe that is the model's own `service` where there is one, and KServe's otherwise: ours has a port that is
     known, while on a cluster that makes KServe's headless (`serviceClusterIPNone`) its port 80 leads nowhere.
-    `prefix` is the path before `/chat/completions`: it belongs to the runtime, not to the model.
+    `prefix` is the path before `/chat/completions`: it belongs to the runtime, not to the model. `key` is where the
+    API key lies that callers have to send, if they have to.
     """
 
     namespace: str
     service: str
     port: int
     prefix: str
+    key: SecretReference | None = None
 
     @property
     def url(self) -> str:
@@ -140,11 +142,11 @@ def workload(defaults: Defaults, model: Model) -> Workload:
             where = (model.service.name or label, model.service.port)
         else:
             where = (predictor_name(label), KSERVE_PREDICTOR_PORT)
-        endpoint = Endpoint(namespace, *where, model.kserve.prefix)
+        endpoint = Endpoint(namespace, *where, model.kserve.prefix, model.api_key)
     else:
         service = model.service or Service()
         object_name = service.name or label
-        endpoint = Endpoint(namespace, object_name, service.port, "/v1")
+        endpoint = Endpoint(namespace, object_name, service.port, "/v1", model.api_key)
     images = defaults.images
     image = {Runtime.VLLM: images.vllm, Runtime.LLAMACPP: images.llamacpp, Runtime.KSERVE: None}[model.runtime]
     gpus = model.gpus

@@ -183,7 +183,7 @@ def _waited(run: _Run, applied: ApplyResult) -> Result:
     from wtsctl.report.progress import ProgressView
 
     with Follower(run.client, run.looked.selections) as follower:
-        answers = Answers(run.client.connection, run.looked.endpoints, _PROBE_SECONDS, follower.wake)
+        answers = Answers(run.client.connection, run.looked.endpoints, _PROBE_SECONDS, run.looked.file, follower.wake)
 
         def trouble() -> str:
             return str(follower.trouble.problems[0].message) if follower.trouble else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -23,15 +24,18 @@ _AT_ONCE = 16
 
 
 class Looked:
-    """What is looked at: subjects, and where each answers."""
+    """What is looked at: subjects, where each answers, and the file that says so."""
 
     def __init__(self, loaded: LoadedCatalog, chosen: Sequence[Workload], *, llama_stack: bool) -> None:
+        from wtsctl.catalog.stack import operator_labels
         from wtsctl.catalog.workload import Endpoint
         from wtsctl.health.model import Subject
 
         self.catalog = loaded.catalog.name
+        self.file = Path(loaded.filename)
         self.subjects: list[Subject] = []
         self.endpoints: dict[str, Endpoint] = {}
+        self._operated: list[tuple[str, str, str]] = []
         for one in chosen:
             subject = Subject(
                 name=one.name,
@@ -48,9 +52,13 @@ class Looked:
             self.endpoints[one.name] = one.endpoint
         stack = loaded.catalog.llama_stack
         if llama_stack and stack and stack.enabled:
-            name = stack.service.name
-            self.subjects.append(Subject("llama-stack", "llama-stack", stack.namespace, name, name, 1, ""))
-            self.endpoints["llama-stack"] = Endpoint(stack.namespace, name, stack.service.port, "/v1")
+            name, operated = stack.service.name, stack.kind == "LlamaStackDistribution"
+            self.subjects.append(
+                Subject("llama-stack", "llama-stack", stack.namespace, name, name, 1, "", operated=operated)
+            )
+            self.endpoints["llama-stack"] = Endpoint(stack.namespace, name, stack.service.port, stack.openai_prefix)
+            labels = ",".join(f"{key}={value}" for key, value in operator_labels(stack).items())
+            self._operated = [(stack.namespace, name, labels)] if operated else []
 
     @property
     def selections(self) -> tuple[Selection, ...]:
@@ -63,6 +71,7 @@ class Looked:
             kserve=[one.namespace for one in self.subjects if one.kserve],
             grouped=[one.namespace for one in self.subjects if one.grouped],
             downloads=[one.namespace for one in self.subjects if one.downloads],
+            operated=self._operated,
         )
 
     @property
@@ -79,9 +88,15 @@ class Answers:
     """
 
     def __init__(
-        self, connection: Connection, endpoints: Mapping[str, Endpoint], seconds: float, news: Callable[[], None]
+        self,
+        connection: Connection,
+        endpoints: Mapping[str, Endpoint],
+        seconds: float,
+        catalog: Path,
+        news: Callable[[], None],
     ) -> None:
         self._connection = connection
+        self._catalog = catalog
         self._endpoints = endpoints
         self._seconds = seconds
         self._news = news
@@ -104,7 +119,7 @@ class Answers:
 
     def _ask(self, name: str, pods: object) -> None:
         with self._slots:
-            answer = ask(self._connection, self._endpoints[name], self._seconds)
+            answer = ask(self._connection, self._endpoints[name], self._seconds, self._catalog)
         with self._lock:
             self._known[name] = (pods, answer, time.monotonic() + _AGAIN_SECONDS)
             self._asking.discard(name)
@@ -131,9 +146,16 @@ def observer(looked: Looked, follower: Follower, answers: Answers) -> Callable[[
     return observe
 
 
-def ask(connection: Connection, endpoint: Endpoint, seconds: float) -> Answer:
-    """Ask one endpoint which models it serves, through the API server; takes at most `seconds`."""
-    from wtsctl.commands.endpoints import through_proxy
+def ask(connection: Connection, endpoint: Endpoint, seconds: float, catalog: Path) -> Answer:
+    """Ask one endpoint which models it serves, through the API server; takes about `seconds` at most.
+
+    Args:
+        connection: the cluster.
+        endpoint: where it answers.
+        seconds: for the request, and for connecting.
+        catalog: path of models.yaml, beside which the file of an API key is looked for.
+    """
+    from wtsctl.commands.endpoints import way_to
     from wtsctl.errors import ClusterError
     from wtsctl.health.model import Answer
     from wtsctl.latency.failure import ProbeFailure
@@ -141,17 +163,19 @@ def ask(connection: Connection, endpoint: Endpoint, seconds: float) -> Answer:
     from wtsctl.probe.target import Timeouts
 
     try:
-        said = served_models(through_proxy(connection, endpoint, Timeouts(connect=seconds, total=seconds)))
+        said = served_models(way_to(connection, endpoint, Timeouts(connect=seconds, total=seconds), catalog))
     except ClusterError as error:
         return Answer(failure=str(error.problems[0].message))
     return Answer(failure=said.message) if isinstance(said, ProbeFailure) else Answer(ids=said.ids)
 
 
-def ask_all(connection: Connection, endpoints: Mapping[str, Endpoint], seconds: float) -> dict[str, Answer]:
+def ask_all(
+    connection: Connection, endpoints: Mapping[str, Endpoint], seconds: float, catalog: Path
+) -> dict[str, Answer]:
     """Ask several endpoints at once."""
     from wtsctl.cluster.parallel import each
 
-    asked = each(lambda endpoint: ask(connection, endpoint, seconds), endpoints.values(), _AT_ONCE)
+    asked = each(lambda endpoint: ask(connection, endpoint, seconds, catalog), endpoints.values(), _AT_ONCE)
     return dict(zip(endpoints, asked, strict=True))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,7 +12,6 @@ from wtsctl.commands import options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
 
     from wtsctl.catalog.load import LoadedCatalog
     from wtsctl.catalog.workload import Workload
@@ -122,7 +122,7 @@ def _asked(loaded: LoadedCatalog, chosen: Sequence[Workload], settings: _Setting
     problems: list[Problem] = []
     stopped: ExitCode | None = None
     try:
-        for workload, outcome in _outcomes(chosen, settings, screen):
+        for workload, outcome in _outcomes(chosen, settings, Path(loaded.filename), screen):
             outcomes.append(outcome)
             problems += _problems(loaded, workload, outcome)
     except KeyboardInterrupt:
@@ -142,7 +142,7 @@ def _asked(loaded: LoadedCatalog, chosen: Sequence[Workload], settings: _Setting
 
 
 def _outcomes(
-    chosen: Sequence[Workload], settings: _Settings, screen: Terminal
+    chosen: Sequence[Workload], settings: _Settings, catalog: Path, screen: Terminal
 ) -> Iterator[tuple[Workload, ModelOutcome]]:
     """Ask one model after another.
 
@@ -152,7 +152,7 @@ def _outcomes(
     """
     from wtsctl.probe.smoke import Repeats, smoke
 
-    targets = _targets(chosen, settings)
+    targets = _targets(chosen, settings, catalog)
     repeats = Repeats(settings.warm_up, settings.repeat)
     with screen.drawing() as live:
         for workload in chosen:
@@ -193,19 +193,19 @@ def _done(outcomes: Sequence[ModelOutcome], chosen: Sequence[Workload]) -> str:
     return f"{text}; the others are not in the result"
 
 
-def _targets(chosen: Sequence[Workload], settings: _Settings) -> dict[str, Target]:
+def _targets(chosen: Sequence[Workload], settings: _Settings, catalog: Path) -> dict[str, Target]:
     """Where each model is asked: at the address given for it, else through the API server."""
-    from wtsctl.commands.endpoints import through_proxy
+    from wtsctl.commands.endpoints import way_to
     from wtsctl.probe.target import Timeouts
 
     timeouts = Timeouts(total=_seconds(settings.timeout))
-    targets = _direct(chosen, settings.urls, timeouts)
+    targets = _direct(chosen, settings, timeouts, catalog)
     others = [workload for workload in chosen if workload.name not in targets and workload.spec.smoke]
     # Without a model to ask through it, no cluster is needed.
     connection = _connection(settings) if others else None
     for workload in chosen:
         if connection is not None and workload.name not in targets:
-            targets[workload.name] = through_proxy(connection, workload.endpoint, timeouts)
+            targets[workload.name] = way_to(connection, workload.endpoint, timeouts, catalog)
     return targets
 
 
@@ -215,12 +215,13 @@ def _connection(settings: _Settings) -> Connection:
     return connect(settings.kubeconfig, settings.context)
 
 
-def _direct(chosen: Sequence[Workload], urls: Sequence[str], timeouts: Timeouts) -> dict[str, Target]:
+def _direct(chosen: Sequence[Workload], settings: _Settings, timeouts: Timeouts, catalog: Path) -> dict[str, Target]:
+    from wtsctl.commands.endpoints import with_key
     from wtsctl.errors import UsageError
     from wtsctl.probe.target import direct
 
     targets: dict[str, Target] = {}
-    for given in urls:
+    for given in settings.urls:
         name, _, url = given.partition("=")
         model = next((one for one in chosen if name in one.names), None)
         if model is None:
@@ -229,9 +230,10 @@ def _direct(chosen: Sequence[Workload], urls: Sequence[str], timeouts: Timeouts)
         if model.name in targets:
             raise UsageError(f"--url {name}: given twice")
         try:
-            targets[model.name] = direct(url, timeouts)
+            target = direct(url, timeouts)
         except ValueError as error:
             raise UsageError(f"--url {name}: {error}", hint="--url MODEL=http://127.0.0.1:8000/v1") from error
+        targets[model.name] = with_key(target, model.endpoint, lambda: _connection(settings), catalog)
     return targets
 
 

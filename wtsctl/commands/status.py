@@ -57,7 +57,7 @@ def status(
         screen.detail(f"asking {client.connection.host} ({client.connection.source})")
         index = Index.of(look(client, looked.selections))
         alive = {one.name: looked.endpoints[one.name] for one in looked.subjects if assess(one, index).endpoints}
-        answers = ask_all(client.connection, alive, within)
+        answers = ask_all(client.connection, alive, within, looked.file)
         healths = [assess(one, index, answers.get(one.name)) for one in looked.subjects]
         evidence = evidence_of(client, healths)
         problems = not_ready(healths)

@@ -7,6 +7,7 @@ import socket
 import ssl
 import threading
 import time
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
@@ -15,6 +16,7 @@ import httpx
 from wtsctl import __version__
 from wtsctl.latency.exchange import Chunk, Exchange, Opening
 from wtsctl.latency.failure import FailureKind, ProbeFailure
+from wtsctl.printable import printable
 from wtsctl.probe.faults import failure_of
 
 if TYPE_CHECKING:
@@ -29,7 +31,7 @@ _SUCCESS = range(200, 300)
 
 
 class Session:
-    """A connection that is kept open between requests. Not for use by several threads.
+    """A connection, kept open between requests where the way there allows it. Not for use by several threads.
 
     HTTP/1.1, because one request at a time gains nothing from HTTP/2 and its framing costs time; synchronous,
     because an event loop between the socket and the stamp adds its own delay (docs/adr/0008).
@@ -38,11 +40,24 @@ class Session:
     def __init__(self, target: Target) -> None:
         self._target = target
         timeouts = target.timeouts
+        self._way = ExitStack()
+        self._blocked: ProbeFailure | None = None
+        path: str | None = None
+        if target.opened is not None:
+            try:
+                path = self._way.enter_context(target.opened())
+            except ConnectionError as error:
+                self._blocked = ProbeFailure(FailureKind.REFUSED, printable(str(error), 500))
+        # For plain http a context that was never filled: httpx would read all root certificates for it.
+        context = target.ssl_context or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        # A port-forward does not say when the server closes its end, so that a connection through one is used once.
+        kept = 0 if path else 1
+        limits = httpx.Limits(max_connections=1, max_keepalive_connections=kept, keepalive_expiry=None)
         self._client = httpx.Client(
-            # For plain http a context that was never filled: httpx would read all root certificates for it.
-            verify=target.ssl_context or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+            verify=context,
+            transport=httpx.HTTPTransport(verify=context, limits=limits, uds=path, trust_env=False) if path else None,
             timeout=httpx.Timeout(timeouts.total, connect=min(timeouts.connect, timeouts.total)),
-            limits=httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=None),
+            limits=limits,
             proxy=target.http_proxy,
             # The target says which proxy to take; the environment's netrc and certificates stay out of it.
             trust_env=False,
@@ -58,6 +73,7 @@ class Session:
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
         self._client.close()
+        self._way.close()
 
     def get(self, path: str, *, limit: int, within: float | None = None) -> Exchange:
         """GET a path below the base URL, reading at most `limit` bytes, in at most `within` seconds."""
@@ -79,6 +95,8 @@ class Session:
         return replace(failure, message=message)
 
     def _exchange(self, method: str, path: str, body: bytes | None, limit: int, seconds: float) -> Exchange:
+        if self._blocked:
+            return Exchange(None, failure=self._blocked)
         headers = {
             "User-Agent": f"wtsctl/{__version__}",
             "Accept": "application/json" if body is None else "text/event-stream, application/json",
@@ -176,6 +194,9 @@ class _Wire:
             self.sent_ns = now
         elif step == "receive_response_headers.complete":
             self.headers_ns = now
+        elif step == "connect_unix_socket.complete":
+            # What the way behind it cost is not known here.
+            self.socket = info["return_value"].get_extra_info("socket")
         elif step in {"connect_tcp.started", "start_tls.started"}:
             self._began_ns = now
         elif step in {"connect_tcp.complete", "start_tls.complete"}:

@@ -6,6 +6,7 @@ import base64
 import ipaddress
 import ssl
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cache
 from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
@@ -32,11 +33,13 @@ class Target:
         base_url: what stands before `/models` and `/chat/completions`, without a slash at its end.
         headers: gives the headers that authorize a request, as of now; they are sent and never shown.
         ssl_context: verifies the server; shared, since making one reads all root certificates. None for http.
-        via: the way, as the table names it: `proxy` for the API server's service proxy, `url` for an address
-            given by hand.
+        via: the way, as the table names it: `proxy` for the API server's service proxy, `forward` for a port-forward
+            through it, `url` for an address given by hand.
         timeouts: bounds of one request.
         server_name: the name the certificate is checked for, where it is not the URL's host.
         http_proxy: URL of the HTTP proxy on the way, if any.
+        opened: what has to be done before the first request; gives the path of the Unix socket at this end of the way,
+            or nothing where `base_url` is connected to. Raises ConnectionError. None: nothing has to be done.
     """
 
     base_url: str
@@ -46,6 +49,7 @@ class Target:
     timeouts: Timeouts = Timeouts()
     server_name: str | None = None
     http_proxy: str | None = field(default=None, repr=False)
+    opened: Callable[[], AbstractContextManager[str]] | None = field(default=None, repr=False)
 
     @property
     def address(self) -> str:
