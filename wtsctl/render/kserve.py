@@ -80,7 +80,7 @@ def _service_account(catalog: Catalog, spec: Model) -> str | None:
 def _arguments(workload: Workload, version: tuple[int, ...]) -> list[str]:
     """KServe's huggingface server hands all it does not know itself to vLLM, and drops what that does not know either.
 
-    It knows one name. vLLM puts the served name on its metrics, which would else carry the path of the weights.
+    It knows one name. vLLM puts the served name on its metrics, which would otherwise carry the path of the weights.
     Tensor parallelism it sets itself, to all the GPUs it sees.
     """
     spec = workload.spec

@@ -9,9 +9,10 @@ from typing import Any
 from wtsctl.catalog.document import Catalog
 from wtsctl.catalog.model import Autoscale, Runtime
 from wtsctl.catalog.quantity import parse_duration
-from wtsctl.catalog.workload import SHARED_PATH, Workload, predictor_name
+from wtsctl.catalog.workload import SHARED_PATH, Workload
 from wtsctl.render.job import Asked, Job, Stage
 from wtsctl.render.pod import labels
+from wtsctl.render.promql import deployment_of, series
 
 # For a trigger that may start the first pod and keep the last one, and shall never ask for a second.
 _NEVER = 1_000_000
@@ -71,9 +72,7 @@ def variables(catalog: Catalog, load: Workload, scale: Autoscale) -> dict[str, A
 def _target(load: Workload) -> dict[str, str]:
     if load.grouped:
         return {"apiVersion": "leaderworkerset.x-k8s.io/v1", "kind": "LeaderWorkerSet", "name": load.object_name}
-    kserve = load.spec.runtime is Runtime.KSERVE
-    name = predictor_name(load.object_name) if kserve else load.object_name
-    return {"apiVersion": "apps/v1", "kind": "Deployment", "name": name}
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "name": deployment_of(load)}
 
 
 def _waiting_metric(load: Workload) -> str:
@@ -84,25 +83,13 @@ def _running_metric(load: Workload) -> str:
     return "llamacpp:requests_processing" if load.spec.runtime is Runtime.LLAMACPP else "vllm:num_requests_running"
 
 
-def _sum(metric: str, load: Workload) -> str:
-    """PromQL: a gauge, summed over the pods of a model.
-
-    vLLM labels its metrics with the first served name; llama.cpp does not, so its pods are found by the name that
-    their Deployment gives them. A PodMonitor or ServiceMonitor adds `namespace` and `pod`.
-    """
-    if load.spec.runtime is Runtime.LLAMACPP:
-        which = f'pod=~"{load.object_name}-[a-z0-9]+-[a-z0-9]+"'
-    else:
-        which = f'model_name="{load.name}"'
-    return f'sum({metric}{{namespace="{load.namespace}",{which}}})'
-
-
 def _triggers(load: Workload, scale: Autoscale) -> list[dict[str, str]]:
     """KEDA's triggers. One is enough while a pod is always there; the others start the first and keep the last."""
-    waiting = _sum(_waiting_metric(load), load)
+    where = series(load)
+    waiting = f"sum({_waiting_metric(load)}{{{where}}})"
     triggers = [{"name": "waiting", "query": waiting, "threshold": str(scale.waiting)}]
     if scale.activation is not None:
-        busy = f"{_sum(_running_metric(load), load)} + {waiting}"
+        busy = f"sum({_running_metric(load)}{{{where}}}) + {waiting}"
         triggers += [
             {"name": "busy", "query": busy, "threshold": str(_NEVER)},
             {"name": "wanted", "query": scale.activation, "threshold": str(_NEVER)},

@@ -13,9 +13,9 @@ _TOO_EARLY = frozenset(("/", "/v2/health/ready", "/v2/health/live", "/v2", "/v1/
 
 def _too_early(subject: Subject) -> Iterator[Hit]:
     for pod in subject.servers:
-        # Other runtimes have health routes of their own.
-        prefix = pod.workload.spec.kserve.openai_prefix if pod.workload else ""
-        if pod.kind != "InferenceService" or pod.server is None or prefix == "/v1":
+        # vLLM's own server has a health route of its own.
+        huggingface = pod.workload is None or pod.workload.spec.kserve.runs == "huggingface"
+        if pod.kind != "InferenceService" or pod.server is None or not huggingface:
             continue
         for kind in ("readinessProbe", "startupProbe"):
             probe = mapping(pod.server.spec, kind)
