@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import copy
+import shutil
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -278,3 +281,53 @@ def test_no_value_reaches_a_shell() -> None:
     for container in (pod(made["Job"])["containers"][0], pod(made["Deployment"])["initContainers"][0]):
         assert nasty not in str(container["command"])
     assert nasty in pod(made["Job"])["containers"][0]["args"]
+
+
+@pytest.mark.parametrize("tool", ["hf", "huggingface-cli"])
+def test_the_jobs_script_downloads_each_repository(tmp_path: Path, tool: str) -> None:
+    """The script, run as the Job runs it: each repository by the tool that the image has, then the mark."""
+    made = documents("  download: {}\n  lora: {adapters: [{name: x, source: o/x}]}\n")
+    done = run_script(tmp_path, made["Job"], tool, 'echo "$@" >> "$OUT"')
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out").read_text().splitlines() == [
+        "download org/model-8B --exclude original/*", "download o/x --exclude original/*",
+    ]  # fmt: skip
+    assert (tmp_path / "cache/wtsctl/mark").exists()
+
+
+def test_a_failed_download_leaves_no_mark(tmp_path: Path) -> None:
+    """Where one repository cannot be had, the Job's pod fails with the tool's words, and the server goes on waiting."""
+    made = documents("  download: {}\n  lora: {adapters: [{name: x, source: o/x}]}\n")
+    done = run_script(tmp_path, made["Job"], "hf", 'echo "401: restricted" >&2; [ "$2" != o/x ]')
+    assert done.returncode != 0
+    assert "401: restricted" in done.stderr
+    assert not (tmp_path / "cache/wtsctl/mark").exists()
+
+
+def test_the_server_waits_for_the_mark(tmp_path: Path) -> None:
+    """The init container ends once the mark is there, and not before."""
+    (wait,) = pod(documents("  download: {}\n")["Deployment"])["initContainers"]
+    mark = tmp_path / "mark"
+    with subprocess.Popen([*wait["command"], str(mark)]) as waiting:
+        with pytest.raises(subprocess.TimeoutExpired):
+            waiting.wait(0.5)
+        mark.touch()
+        assert waiting.wait(20) == 0
+
+
+def run_script(folder: Path, job: Doc, tool: str, body: str) -> subprocess.CompletedProcess[str]:
+    """A Job's command in a shell whose only tool for downloads does `body`; its mark lies in `folder`."""
+    (container,) = pod(job)["containers"]
+    tools = folder / "bin"
+    tools.mkdir()
+    for name in ("sh", "mkdir"):
+        found = shutil.which(name)
+        assert found
+        (tools / name).symlink_to(found)
+    (tools / tool).write_text(f"#!/bin/sh\n{body}\n")
+    (tools / tool).chmod(0o755)
+    arguments = [str(folder / "cache/wtsctl/mark"), *container["args"][1:]]
+    environment = {"PATH": str(tools), "OUT": str(folder / "out")}
+    return subprocess.run(
+        [*container["command"], *arguments], capture_output=True, text=True, check=False, timeout=30, env=environment
+    )
