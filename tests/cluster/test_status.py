@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.cluster.conftest import namespace
+
 if TYPE_CHECKING:
     from tests.cluster.conftest import Forwarder, MakeCatalog
+    from wtsctl.cluster.client import Client
 
 pytestmark = pytest.mark.cluster
 
@@ -51,6 +55,36 @@ def test_the_table_has_the_findings_below_it(catalog: MakeCatalog) -> None:
     assert lines[5].startswith("    hint: ")
     assert done.stderr == "error: 2 of 2 not ready: first (absent), second (absent)\n"
     assert "\x1b" not in done.stdout
+
+
+def test_llama_stack_of_its_operator(catalog: MakeCatalog, client: Client, space: str) -> None:
+    """What the operator makes is looked at under its own labels; until it has, the message names who should."""
+    stack = (
+        f"llamaStack:\n  namespace: {space}\n  kind: LlamaStackDistribution\n  image: x:1\n  models: [only]\n"
+        "  resources: {requests: {cpu: 10m, memory: 16Mi}, limits: {cpu: 1, memory: 64Mi}}\n"
+    )
+    namespace(client, space)
+    wtsctl = catalog("only", more=stack)
+    _, server = wtsctl.json("status").data["models"]
+    assert (server["phase"], server["name"]) == ("absent", "llama-stack")
+    assert "Llama Stack's operator makes it" in server["message"]
+    labels = {"app": "llama-stack", "app.kubernetes.io/instance": "llamastack-server"}
+    containers = [{"name": "server", "image": "x:1"}]
+    document = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "llamastack-server", "namespace": space},
+        "spec": {
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": {"containers": containers}},
+        },
+    }
+    client.exchange("POST", f"/apis/apps/v1/namespaces/{space}/deployments", body=document)
+    deadline = time.monotonic() + 30
+    while not (server := wtsctl.json("status").data["models"][1])["pods"]["items"]:
+        assert time.monotonic() < deadline, server
+    assert server["phase"] == "scheduling"
+    assert server["pods"]["items"][0]["name"].startswith("llamastack-server-")
 
 
 def test_requests_do_not_grow_with_models(catalog: MakeCatalog, forwarder: Forwarder) -> None:
