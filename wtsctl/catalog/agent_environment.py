@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from wtsctl.catalog.agent import Agent
+from wtsctl.catalog.direct import directly_asked
 from wtsctl.catalog.document import Catalog
 from wtsctl.catalog.pods import SecretReference
 from wtsctl.catalog.stack import LlamaStack, stack_id
@@ -80,13 +81,13 @@ def environment(catalog: Catalog, agent: Agent, workloads: Sequence[Workload]) -
     """
     served = {name: load for load in workloads for name in load.names}
     stack = catalog.llama_stack if catalog.llama_stack and catalog.llama_stack.enabled else None
-    through = _behind(stack, served) if stack and agent.via == "llama-stack" else frozenset()
+    asked = directly_asked(agent, stack, {name: load.name for name, load in served.items()})
 
     def route(name: str | None) -> _Route:
         if name is None:
             return _NOWHERE
         load = served[name]
-        if stack and load.name in through:
+        if stack and load.name not in asked:
             return _Route(stack_id(load.name), f"{stack.url}{stack.openai_prefix}", direct=False)
         return _Route(load.name, load.endpoint.url, direct=True)
 
@@ -113,12 +114,6 @@ def environment(catalog: Catalog, agent: Agent, workloads: Sequence[Workload]) -
     }
     secrets = {variable: served[name].spec.api_key for name, variable in direct_keys.items()}
     return {**plain, **{variable: secret for variable, secret in secrets.items() if secret}, **agent.env}
-
-
-def _behind(stack: LlamaStack, served: Mapping[str, Workload]) -> frozenset[str]:
-    """The names of the models that Llama Stack routes to, the guard behind its shield included."""
-    names = (*stack.models, stack.safety) if stack.safety else stack.models
-    return frozenset(served[name].name for name in names)
 
 
 def _shields(stack: LlamaStack, guard: str, served: Mapping[str, Workload]) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from wtsctl.catalog.agent_environment import api_key_variables
+from wtsctl.catalog.direct import asks_llama_stack
 from wtsctl.catalog.document import Catalog
 from wtsctl.catalog.pods import SecretReference
 from wtsctl.catalog.stack import LlamaStack, operator_labels, stack_id
@@ -135,7 +136,8 @@ def _from_environment(variable: str | None) -> str | None:
 def _callers(catalog: Catalog, stack: LlamaStack) -> list[str]:
     """Namespaces that the operator's NetworkPolicy, where it makes one, has to let in."""
     rules = catalog.platform.network_policy
-    callers = [agent.namespace for agent in catalog.agents if agent.via == "llama-stack" or agent.rag]
+    main = {name: model.name for model in catalog.models for name in (model.name, *model.aliases)}
+    callers = [agent.namespace for agent in catalog.agents if asks_llama_stack(agent, stack, main)]
     named = [*callers, *rules.namespaces, *(rules.ingress,), *(rules.monitoring,)]
     return sorted({namespace for namespace in named if namespace and namespace != stack.namespace})
 
