@@ -34,6 +34,7 @@ _ENTRIES = (
     "Platform",
     "NetworkPolicy",
     "Monitoring",
+    "PrometheusToken",
     "Quota",
     "PriorityClass",
     "Access",

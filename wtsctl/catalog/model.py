@@ -93,7 +93,9 @@ class Service(Entry):
 class ChatTemplate(Entry):
     """How messages become the text that the model reads; exactly one of path, text and configMap is set."""
 
-    path: AbsolutePath | None = Field(None, description="file in the image, or in the cache volume under /cache/huggingface")
+    path: AbsolutePath | None = Field(
+        None, description="file in the image, or in the cache volume under /cache/huggingface"
+    )
     text: str | None = Field(None, min_length=1, description="the template itself; a ConfigMap is made from it")
     config_map: DnsSubdomain | None = Field(None, description="ConfigMap that holds it, in the model's namespace")
     key: SecretKey = Field("chat_template.jinja", description="key in the ConfigMap")
@@ -139,7 +141,7 @@ class Download(Entry):
         default_factory=lambda: Resources(
             requests=ResourceList(cpu="1", memory="2Gi"), limits=ResourceList(cpu="4", memory="8Gi")
         ),
-        description="requests and limits of the Job's container",
+        description="requests and limits of the Job's container; unset: 1 to 4 CPUs and 2Gi to 8Gi of memory",
     )
     timeout: Duration = Field("6h", description="after this time the Job has failed")
 
@@ -259,8 +261,11 @@ class Patch(Entry):
 
     kind: KindName = Field(description="kind of the object, such as Deployment")
     name: DnsSubdomain | None = Field(None, description="its name; unset: every object of this kind")
-    merge: dict[str, Any] | None = Field(None, description="a strategic merge patch; for kinds that are not Kubernetes' own, such as InferenceService, a "
-        "JSON merge patch (RFC 7396), which replaces lists as a whole")
+    merge: dict[str, Any] | None = Field(
+        None,
+        description="a strategic merge patch; for kinds that are not Kubernetes' own, such as InferenceService, a "
+        "JSON merge patch (RFC 7396), which replaces lists as a whole",
+    )
     json_: tuple[PatchOperation, ...] | None = Field(
         None, alias="json", strict=False, min_length=1, description="a JSON patch"
     )
@@ -326,8 +331,8 @@ class Model(Entry):
     lora: Lora | None = Field(None, description="vllm: LoRA adapters that are loaded beside the model")
     api_key: SecretReference | None = Field(
         None,
-        description="vllm and llamacpp: key that callers have to send; the API is closed without it, /health stays "
-        "open",
+        description="key that callers have to send, for vLLM and llama.cpp, also under kserve where its server is vllm; "
+        "/health stays open",
     )
     args: tuple[str, ...] = Field((), strict=False, description="further arguments for the server, after our own")
     env: Environment = Field(default_factory=dict, description="further variables of the server; no secrets")
