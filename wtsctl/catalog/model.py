@@ -331,7 +331,7 @@ class Model(Entry):
     lora: Lora | None = Field(None, description="vllm: LoRA adapters that are loaded beside the model")
     api_key: SecretReference | None = Field(
         None,
-        description="key that callers have to send, for vLLM and llama.cpp, also under kserve where its server is vllm; "
+        description="key that callers have to send, for vLLM and llama.cpp, under kserve where its server is vllm; "
         "/health stays open",
     )
     args: tuple[str, ...] = Field((), strict=False, description="further arguments for the server, after our own")
