@@ -168,6 +168,11 @@ def _rendered(text: str, profile: str | None) -> tuple[LoadedCatalog, tuple[Mani
     return catalog, render(catalog.catalog, _templates(), knows=lambda _version, _kind: True, parts=True)
 
 
+def rendered(text: str) -> tuple[Manifest, ...]:
+    """What a catalog renders to, when the cluster knows every kind."""
+    return _rendered(text, None)[1]
+
+
 def findings(
     text: str,
     edits: tuple[Edit, ...] = (),

@@ -4,14 +4,30 @@ from __future__ import annotations
 
 import re
 import runpy
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.catalogs import changed
 from tests.findings import cases_agents, cases_pods, cases_services
-from tests.findings.base import CLEAN, ROOT, Case, findings, shape_of
+from tests.findings.base import CLEAN, ROOT, Case, Edit, findings, rendered, shape_of
 from wtsctl.plan.findings import registry
 
 CASES = (*cases_pods.CASES, *cases_services.CASES, *cases_agents.CASES)
+# Every catalog that the golden tests and those on a real API server render, but for two with objects of their own.
+RENDERED = sorted(
+    path
+    for path in (*ROOT.glob("tests/golden/cases/*/models.yaml"), *ROOT.glob("tests/cluster/matrix/*.yaml"))
+    if not {"patches", "extra"} & {path.parent.name, path.stem}
+)
+OF_TEMPLATES = frozenset(
+    (
+        *("WTS108", "WTS110", "WTS202", "WTS203", "WTS204", "WTS205", "WTS206", "WTS207", "WTS208", "WTS209", "WTS210"),
+        *("WTS211", "WTS212", "WTS302", "WTS402", "WTS403", "WTS404", "WTS405", "WTS406", "WTS407", "WTS411", "WTS501"),
+        *("WTS502", "WTS512", "WTS513", "WTS603", "WTS802", "WTS901", "WTS902", "WTS903"),
+    )
+)
 FOUND_ELSEWHERE = {registry.UNKNOWN, registry.UNUSED}
 
 
@@ -33,6 +49,46 @@ def test_rule(case: Case) -> None:
         assert case.says in one.message
         assert one.hint
         assert re.fullmatch(r"models\.yaml:\d+:\d+", one.where)
+
+
+@pytest.mark.parametrize(
+    "catalog", RENDERED, ids=lambda path: f"{path.parent.parent.name}-{path.parent.name}-{path.stem}"
+)
+def test_own_templates_cause_nothing(catalog: Path) -> None:
+    """Whatever a catalog asks for, what our templates make of it has none of the faults that a template can have."""
+    found = findings(catalog.read_text())
+    assert [f"{one.where} {one.code} {one.message}" for one in found if one.code in OF_TEMPLATES] == []
+
+
+JUNK: tuple[object, ...] = (None, 5, -1, "x", "", [], {}, [None], [[]], {"x": None}, True, 1.5, ["x"])
+
+
+def _paths(value: object, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    if path:
+        yield path
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in inner:
+        yield from _paths(item, (*path, key))
+
+
+def test_no_rule_fails_on_what_a_template_may_render() -> None:
+    """Whatever stands anywhere in a rendered object, of whatever kind, is looked at without an exception."""
+    text = changed(
+        ("models:\n- name", "platform: {podSecurity: restricted, quota: {mode: 'on'}}\nmodels:\n- name"),
+        ("  role: safety\n", "  role: safety\n  autoscale: {max: 2, by: hpa}\n  apiKey: {name: a, key: b}\n"),
+        text=CLEAN,
+    )
+    places = [
+        (made.kind, made.name, path)
+        for made in rendered(text)
+        if made.model != "llama-70b"
+        for path in _paths(made.doc)
+        if path not in (("kind",), ("apiVersion",), ("metadata",), ("metadata", "name"))
+    ]
+    # Not each with each, but every seventh place with one piece of junk, and each piece with many places.
+    for at, (kind, name, path) in enumerate(places[::7]):
+        findings(text, (Edit(kind, name, path, JUNK[at % len(JUNK)]),))
+    assert len(places) > 7 * 7 * len(JUNK)
 
 
 def test_every_rule_has_both_cases() -> None:

@@ -7,9 +7,8 @@ from fractions import Fraction
 
 from wtsctl.catalog.fault import Path
 from wtsctl.catalog.model import Runtime
-from wtsctl.catalog.quantity import parse_quantity
 from wtsctl.plan.findings.rule import Hit, Rule, Severity
-from wtsctl.plan.findings.subject import Pod, Subject, items, last_option, mapping, split_words
+from wtsctl.plan.findings.subject import Pod, Subject, items, last_option, mapping, quantity, split_words
 from wtsctl.plan.fit import Serving, fit, splits
 from wtsctl.plan.gpus import GIB, gpu
 from wtsctl.plan.serving import Unknown
@@ -126,7 +125,7 @@ def _offloaded(subject: Subject) -> Iterator[Hit]:
         if "--enable-sleep-mode" in server.words and not isinstance(serving, Unknown):
             kept.append(("--enable-sleep-mode", Fraction(serving.weight_bytes)))
         needed = sum((size for _, size in kept), Fraction(0))
-        if kept and needed > parse_quantity(limit):
+        if kept and needed > (quantity(limit) or needed):
             what = " and ".join(name for name, _ in kept)
             text = f"{what} keep {float(needed / _GIB):.0f} GiB in the container's memory, whose limit is {limit}"
             yield Hit((*pod.path, "resources", "limits", "memory"), text, about=pod.about)
@@ -145,14 +144,15 @@ def _small_shm(subject: Subject) -> Iterator[Hit]:
         limit = pod.server.amount("limits", "memory") if pod.server else None
         if shm is None or _workers(pod) == 1:
             continue
-        size = shm.get("sizeLimit")
-        if size is None or limit is None:
+        size, most = quantity(shm.get("sizeLimit")), quantity(limit)
+        if size is None or most is None:
             continue
-        if parse_quantity(str(size)) >= parse_quantity(limit):
-            text = f"the volume of /dev/shm may grow to {size}, and counts against the memory limit of {limit}"
+        written = shm["sizeLimit"]
+        if size >= most:
+            text = f"the volume of /dev/shm may grow to {written}, and counts against the memory limit of {limit}"
             yield Hit((*pod.path, "resources", "limits", "memory"), text, about=pod.about)
-        elif parse_quantity(str(size)) < _LEAST_SHM:
-            text = f"the volume of /dev/shm has {size}, and {_workers(pod)} workers want 1Gi or more"
+        elif size < _LEAST_SHM:
+            text = f"the volume of /dev/shm has {written}, and {_workers(pod)} workers want 1Gi or more"
             yield Hit((*pod.path, "resources", "limits", "memory"), text, about=pod.about)
 
 

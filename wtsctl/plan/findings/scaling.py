@@ -7,9 +7,8 @@ from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from typing import Any
 
-from wtsctl.catalog.quantity import parse_quantity
 from wtsctl.plan.findings.rule import Hit, Rule, Severity
-from wtsctl.plan.findings.subject import Container, Pod, Subject, identity, mapping, number
+from wtsctl.plan.findings.subject import Container, Pod, Subject, identity, mapping, number, quantity
 
 _SCALERS = ("HorizontalPodAutoscaler", "ScaledObject")
 # What a quota calls the sums that are computed here; every other key is left to the cluster.
@@ -61,7 +60,7 @@ def _quota(subject: Subject) -> Iterator[Hit]:
             continue
         for key, hard in mapping(made.doc, "spec", "hard").items():
             needed = sums.get((namespace, _PARTS.get(str(key), str(key))), Fraction(0))
-            if needed > _quantity(hard):
+            if needed > (quantity(hard) or 0):
                 text = f"allows {hard} of {key} in {namespace}, and the pods of the catalog take {_number(needed)}"
                 yield Hit(subject.owner(made) or ("platform", "quota"), text, about=identity(made.doc))
 
@@ -71,18 +70,11 @@ def _amounts(container: Container) -> dict[str, Fraction]:
     found: dict[str, Fraction] = {}
     for kind in ("requests", "limits"):
         for name, value in mapping(container.spec, "resources", kind).items():
-            found[f"{kind}.{name}"] = _quantity(value)
+            found[f"{kind}.{name}"] = quantity(value) or Fraction(0)
     # A request that is left out is that of the limit.
     for name, value in mapping(container.spec, "resources", "limits").items():
-        found.setdefault(f"requests.{name}", _quantity(value))
+        found.setdefault(f"requests.{name}", quantity(value) or Fraction(0))
     return found
-
-
-def _quantity(value: Any) -> Fraction:
-    try:
-        return parse_quantity(str(value))
-    except ValueError:
-        return Fraction(0)
 
 
 def _number(value: Fraction) -> str:

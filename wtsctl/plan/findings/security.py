@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from wtsctl.plan.findings.rule import Hit, Rule, Severity
-from wtsctl.plan.findings.subject import Container, Pod, Subject, devices, identity, items, mapping
+from wtsctl.plan.findings.subject import Container, Pod, Subject, devices, identity, items, mapping, words
 
 _ENFORCE = "pod-security.kubernetes.io/enforce"
 _HOST = ("hostNetwork", "hostPID", "hostIPC")
@@ -54,8 +54,7 @@ def _of_container(container: Container, pod: Any) -> Iterator[str]:
         yield "privileged"
     if own.get("allowPrivilegeEscalation") is not False:
         yield "privilege escalation allowed"
-    capabilities = mapping(own, "capabilities")
-    if "ALL" not in (capabilities.get("drop") or ()) or {*(capabilities.get("add") or ())} - {"NET_BIND_SERVICE"}:
+    if "ALL" not in words(own, "capabilities", "drop") or words(own, "capabilities", "add") - {"NET_BIND_SERVICE"}:
         yield "capabilities not dropped"
     if own.get("runAsNonRoot", pod.get("runAsNonRoot")) is not True or own.get("runAsUser", pod.get("runAsUser")) == 0:
         yield "root as its user"

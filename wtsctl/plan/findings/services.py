@@ -79,10 +79,10 @@ def _no_such_port(subject: Subject) -> Iterator[Hit]:
         for pod in (pod for pod in pods if pod.kind != "InferenceService"):
             ports = [port for container in pod.containers for port in items(container.spec, "ports")]
             names = {str(port.get("name")) for port in ports}
-            numbers = {port.get("containerPort") for port in ports}
+            numbers = {str(port.get("containerPort")) for port in ports}
             for port in items(made.doc, "spec", "ports"):
-                target = port.get("targetPort", port.get("port"))
-                if target not in numbers and str(target) not in names:
+                target = str(port.get("targetPort", port.get("port")))
+                if target not in numbers and target not in names:
                     text = f"its port {port.get('port')} leads to {target}, which no container of {pod.about} has"
                     yield Hit(subject.owner(made), text, about=identity(made.doc))
 
@@ -90,16 +90,16 @@ def _no_such_port(subject: Subject) -> Iterator[Hit]:
 def _twice(subject: Subject) -> Iterator[Hit]:
     for made, _, _ in _services(subject):
         ports = items(made.doc, "spec", "ports")
-        numbers = Counter((port.get("port"), port.get("protocol", "TCP")) for port in ports)
-        names = Counter(port.get("name") for port in ports if port.get("name"))
-        again = [str(number) for (number, _), count in numbers.items() if count > 1]
+        numbers = Counter((str(port.get("port")), str(port.get("protocol", "TCP"))) for port in ports)
+        names = Counter(str(port.get("name")) for port in ports if port.get("name"))
+        again = [number for (number, _), count in numbers.items() if count > 1]
         again += [f"'{name}'" for name, count in names.items() if count > 1]
         if again:
             yield Hit(subject.owner(made), f"its port {', '.join(again)} is there twice", about=identity(made.doc))
     for pod in subject.pods:
         listed = [port for container in pod.containers for port in items(container.spec, "ports")]
-        counted = Counter((port.get("containerPort"), port.get("protocol", "TCP")) for port in listed)
-        again = [str(number) for (number, _), count in counted.items() if count > 1]
+        counted = Counter((str(port.get("containerPort")), str(port.get("protocol", "TCP"))) for port in listed)
+        again = [number for (number, _), count in counted.items() if count > 1]
         if again:
             yield Hit(
                 pod.path, f"two containers of a pod, or one twice, have the port {', '.join(again)}", about=pod.about

@@ -75,11 +75,11 @@ def _configs(subject: Subject) -> Iterator[tuple[Rendered, Any]]:
     for made in subject.kinds.get("ConfigMap", ()):
         if subject.owner(made) != ("llamaStack",):
             continue
-        for text in mapping(made.doc, "data").values():
+        for text in (value for value in mapping(made.doc, "data").values() if isinstance(value, str)):
             loader = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
             try:
                 yield made, yaml.load(text, Loader=loader)  # noqa: S506 - a safe loader
-            except (yaml.YAMLError, AttributeError):
+            except yaml.YAMLError:
                 # Not a configuration, such as a script beside it.
                 continue
 

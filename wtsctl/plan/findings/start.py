@@ -129,7 +129,7 @@ def _no_home(subject: Subject) -> Iterator[Hit]:
         missing = [name for name in ("HOME", "USER", "HF_HOME") if name not in pod.server.env]
         if missing:
             yield Hit(pod.path, f"the server's environment lacks {', '.join(missing)}", about=pod.about)
-        elif pod.server.spec.get("securityContext", {}).get("readOnlyRootFilesystem") is True:
+        elif mapping(pod.server.spec, "securityContext").get("readOnlyRootFilesystem") is True:
             home = pod.server.env["HF_HOME"] or ""
             mounts = [str(mount.get("mountPath", "")) for mount in items(pod.server.spec, "volumeMounts")]
             if not any(home == mount or home.startswith(f"{mount}/") for mount in mounts if mount):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -17,6 +18,7 @@ from wtsctl.catalog.direct import directly_asked
 from wtsctl.catalog.document import Catalog
 from wtsctl.catalog.fault import Path
 from wtsctl.catalog.load import LoadedCatalog
+from wtsctl.catalog.quantity import parse_quantity
 from wtsctl.catalog.workload import Workload
 from wtsctl.plan.fit import Serving
 from wtsctl.plan.modelconfig import Checkpoint
@@ -74,21 +76,36 @@ def items(value: Any, *keys: str) -> tuple[Mapping[str, Any], ...]:
     return tuple(item for item in found if isinstance(item, dict)) if isinstance(found, list) else ()
 
 
+def words(value: Any, *keys: str) -> frozenset[str]:
+    """The texts in the list under `keys`."""
+    *parents, last = keys
+    found = mapping(value, *parents).get(last)
+    return frozenset(item for item in found if isinstance(item, str)) if isinstance(found, list) else frozenset()
+
+
+def quantity(value: Any) -> Fraction | None:
+    """A quantity of a manifest; None where it is none."""
+    try:
+        return parse_quantity(str(value))
+    except ValueError:
+        return None
+
+
 def split_words(arguments: Iterable[str]) -> tuple[str, ...]:
     """A command line with `--key=value` as two words."""
-    words: list[str] = []
+    split: list[str] = []
     for word in arguments:
         name, equals, value = word.partition("=")
-        words += [name, value] if equals and name.startswith("--") else [word]
-    return tuple(words)
+        split += [name, value] if equals and name.startswith("--") else [word]
+    return tuple(split)
 
 
-def last_option(words: Sequence[str], *names: str) -> str | None:
+def last_option(line: Sequence[str], *names: str) -> str | None:
     """What stands behind the last of these options; empty where nothing does, None where none of them stands."""
     value = None
-    for at, word in enumerate(words):
+    for at, word in enumerate(line):
         if word in names:
-            value = words[at + 1] if at + 1 < len(words) else ""
+            value = line[at + 1] if at + 1 < len(line) else ""
     return value
 
 
@@ -147,6 +164,7 @@ class Pod:
         replicas: how many pods there are.
         strategy: how the object replaces them.
         doc: the object itself.
+        worker: whether they only help others that answer, on further nodes.
     """
 
     path: Path
@@ -161,6 +179,7 @@ class Pod:
     replicas: int
     strategy: Mapping[str, Any]
     doc: Mapping[str, Any]
+    worker: bool = False
 
     @property
     def server(self) -> Container | None:
@@ -169,8 +188,8 @@ class Pod:
 
     @property
     def serves(self) -> bool:
-        """Whether it is a model's server rather than its download."""
-        return self.workload is not None and self.kind not in ("Job", "CronJob")
+        """Whether it answers for a model, rather than download its weights or help another pod."""
+        return self.workload is not None and self.kind not in ("Job", "CronJob") and not self.worker
 
     @property
     def claims(self) -> tuple[str, ...]:
@@ -188,6 +207,7 @@ class _Template:
     containers: Sequence[Mapping[str, Any]]
     replicas: int
     strategy: Mapping[str, Any]
+    worker: bool = False
 
 
 @dataclass(frozen=True)
@@ -289,7 +309,7 @@ class Subject:
         if made.model is not None and made.model in self.model_paths:
             return self.model_paths[made.model]
         metadata = mapping(made.doc, "metadata")
-        agent = self._agents.get((metadata.get("namespace"), metadata.get("name")))
+        agent = self._agents.get((str(metadata.get("namespace")), str(metadata.get("name"))))
         if agent is not None:
             return agent
         folder = made.template.partition("/")[0]
@@ -297,15 +317,16 @@ class Subject:
             return ("llamaStack",)
         if made.doc.get("kind") == "PersistentVolumeClaim" and self.catalog.cache is not None:
             return ("cache",)
-        return self._extra.get(identity(made.doc), ())
+        return self._extra.get((str(made.doc.get("kind")), str(metadata.get("name"))), ())
 
     @cached_property
     def _agents(self) -> Mapping[tuple[Any, Any], Path]:
         return {(agent.namespace, agent.name): ("agents", at) for at, agent in enumerate(self.catalog.agents)}
 
     @cached_property
-    def _extra(self) -> Mapping[str, Path]:
-        return {identity(doc): ("extra", at) for at, doc in enumerate(self.catalog.extra)}
+    def _extra(self) -> Mapping[tuple[str, str], Path]:
+        named = ((str(doc.get("kind")), str(mapping(doc, "metadata").get("name"))) for doc in self.catalog.extra)
+        return {key: ("extra", at) for at, key in enumerate(named)}
 
     def _pods(self, made: Rendered) -> Iterator[Pod]:
         doc = made.doc
@@ -328,16 +349,15 @@ class Subject:
             return
         for keys in _POD_TEMPLATE.get(kind, ()):
             template = mapping(doc, *keys)
-            spec = mapping(template, "spec")
-            listed = list(items(spec, "containers"))
-            if not listed:
+            spec, labels = mapping(template, "spec"), mapping(template, "metadata", "labels")
+            if not items(spec, "containers"):
                 continue
-            wide = max(int(number(mapping(doc, "spec", "leaderWorkerTemplate").get("size"), 2)) - 1, 0)
-            each = wide if keys[-1] == "workerTemplate" else 1
-            replicas = int(number(mapping(doc, "spec").get("replicas"), 1)) * each
-            strategy = mapping(doc, "spec", "rolloutStrategy" if kind == "LeaderWorkerSet" else "strategy")
-            labels = mapping(template, "metadata", "labels")
-            yield self._pod(made, _Template(labels, spec, listed, replicas, strategy))
+            replicas = int(number(mapping(doc, "spec").get("replicas"), 1))
+            if kind == "LeaderWorkerSet":
+                yield self._pod(made, _of_group(doc, keys[-1] == "workerTemplate", labels, spec, replicas))
+            else:
+                strategy = mapping(doc, "spec", "strategy")
+                yield self._pod(made, _Template(labels, spec, items(spec, "containers"), replicas, strategy))
 
     def _pod(self, made: Rendered, template: _Template) -> Pod:
         served = self.served.get(made.model) if made.model is not None else None
@@ -356,7 +376,19 @@ class Subject:
             replicas=template.replicas,
             strategy=template.strategy,
             doc=made.doc,
+            worker=template.worker,
         )
+
+
+def _of_group(
+    doc: Mapping[str, Any], worker: bool, labels: Mapping[str, Any], spec: Mapping[str, Any], replicas: int
+) -> _Template:
+    """The leaders or the workers of a LeaderWorkerSet: sigs.k8s.io/lws, api/leaderworkerset/v1."""
+    wide = max(int(number(mapping(doc, "spec", "leaderWorkerTemplate").get("size"), 1)) - 1, 0) if worker else 1
+    own = {"leaderworkerset.sigs.k8s.io/name": str(mapping(doc, "metadata").get("name", ""))}
+    own |= {} if worker else {"leaderworkerset.sigs.k8s.io/worker-index": "0"}
+    strategy = mapping(doc, "spec", "rolloutStrategy")
+    return _Template({**labels, **own}, spec, items(spec, "containers"), replicas * wide, strategy, worker)
 
 
 class LabelIndex:
@@ -388,12 +420,12 @@ def identity(doc: Mapping[str, Any]) -> str:
 
 def _container(spec: Mapping[str, Any]) -> Container:
     listed = [spec.get(key) for key in ("command", "args")]
-    words = split_words(str(word) for part in listed if isinstance(part, list) for word in part)
+    line = split_words(str(word) for part in listed if isinstance(part, list) for word in part)
     env = {
         str(entry.get("name")): value if isinstance(value := entry.get("value"), str) else None
         for entry in items(spec, "env")
     }
-    return Container(spec, words, env)
+    return Container(spec, line, env)
 
 
 def devices(pod: Pod) -> int:
