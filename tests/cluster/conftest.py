@@ -16,7 +16,9 @@ import yaml
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
+from tests.cluster.every_option import Server
 from tests.command import Wtsctl
+from tests.sandboxes import Cluster
 from wtsctl.cluster import objects
 from wtsctl.cluster.client import Client
 from wtsctl.cluster.config import connect
@@ -30,6 +32,12 @@ MakeCatalog = Callable[..., Wtsctl]
 def client(control_plane: Path) -> Client:
     """A client with all rights."""
     return Client(connect(control_plane))
+
+
+@pytest.fixture
+def server(every_kind: Cluster) -> Server:
+    """The API server that knows every kind."""
+    return Server(every_kind)
 
 
 @pytest.fixture

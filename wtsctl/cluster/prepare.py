@@ -122,7 +122,11 @@ def prepare(
     before |= {("Namespace", "", name): item for name, item in looked.items() if item}
     others = {key: item for key, item in before.items() if not objects.carries(item, labels)}
     foreign = frozenset(key for key in others if key[0] in _HOLDERS or (key[0] in _SHARED and not options.force))
-    taken = [_another(one, others[key_wanted(one)]) for one in manifests if key_wanted(one) in others.keys() - foreign]
+    taken = [
+        _another(one, others[key_wanted(one)])
+        for one in manifests
+        if key_wanted(one) in others.keys() - foreign and not one.partial
+    ]
     if taken and not options.force:
         raise _refused(taken)
     return Prepared(tuple(manifests), kinds, before, foreign, missing)
@@ -135,8 +139,10 @@ def _there(client: Client, kind: Kind, namespace: str) -> list[Object]:
 
 
 def _is_asked_for(manifest: Manifest) -> bool:
-    """Whether an object is asked for by its name: what lies in no namespace, and what is not to be listed."""
-    return manifest.kind in _BY_NAME or (manifest.namespace is None and manifest.kind != "Namespace")
+    """Whether an object is asked for by its name: what lies in no namespace, is not to be listed, or is not ours."""
+    return (
+        manifest.partial or manifest.kind in _BY_NAME or (manifest.namespace is None and manifest.kind != "Namespace")
+    )
 
 
 def _one(client: Client, kinds: Mapping[tuple[str, str], Kind], manifest: Manifest) -> list[Object]:
@@ -149,7 +155,7 @@ def _one(client: Client, kinds: Mapping[tuple[str, str], Kind], manifest: Manife
             return []
         raise
     managed = (item["metadata"].get("labels") or {}).get(MANAGED_BY) == objects.FIELD_MANAGER
-    return [item] if managed or manifest.kind in _SHARED else []
+    return [item] if managed or manifest.partial or manifest.kind in _SHARED else []
 
 
 def _another(manifest: Manifest, item: Object) -> Problem:
