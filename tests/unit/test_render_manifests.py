@@ -49,6 +49,12 @@ def container(manifest: Manifest) -> dict[str, Any]:
     return only
 
 
+def predictor(manifest: Manifest) -> dict[str, Any]:
+    """The pods of an InferenceService."""
+    spec: dict[str, Any] = manifest.doc["spec"]["predictor"]
+    return spec
+
+
 def environment(manifest: Manifest) -> dict[str, Any]:
     """A container's environment: values as text, references as they are."""
     return {entry["name"]: entry.get("value", entry.get("valueFrom")) for entry in container(manifest)["env"]}
@@ -313,20 +319,29 @@ def test_selector_survives_every_edit() -> None:
 
 
 def test_service_finds_its_pods() -> None:
-    """Each Service selects the pods of exactly one Deployment, and its target port exists there."""
-    made = workshop()
-    deployments = [manifest for manifest in made.values() if manifest.kind == "Deployment"]
-    services = [manifest for manifest in made.values() if manifest.kind == "Service"]
-    assert services
+    """Each Service selects the pods of exactly one Deployment or InferenceService, and its target port exists there."""
+    made = workshop().values()
+    pods = [
+        (one.namespace, one.doc["spec"]["template"]["metadata"]["labels"], container(one))
+        for one in made
+        if one.kind == "Deployment"
+    ]
+    # What KServe calls its pods, beside the labels of the InferenceService.
+    pods += [
+        (one.namespace, one.doc["metadata"]["labels"] | {"app": f"isvc.{one.name}-predictor"}, predictor(one)["model"])
+        for one in made
+        if one.kind == "InferenceService"
+    ]
+    # One without a selector is another name of one with.
+    services = [one for one in made if one.kind == "Service" and "externalName" not in one.doc["spec"]]
+    assert len(services) == len(pods)
     for service in services:
         wanted = service.doc["spec"]["selector"].items()
         (found,) = [
-            deployment
-            for deployment in deployments
-            if deployment.namespace == service.namespace
-            and wanted <= deployment.doc["spec"]["template"]["metadata"]["labels"].items()
+            server for namespace, named, server in pods if namespace == service.namespace and wanted <= named.items()
         ]
-        assert service.doc["spec"]["ports"][0]["targetPort"] in [port["name"] for port in container(found)["ports"]]
+        ports = [port[key] for port in found["ports"] for key in ("name", "containerPort")]
+        assert service.doc["spec"]["ports"][0]["targetPort"] in ports
 
 
 def test_kserve_is_ready_only_when_the_model_is() -> None:
