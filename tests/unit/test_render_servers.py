@@ -165,6 +165,9 @@ JOBS = [
     ("  download: {}\n  lora: {adapters: [{name: x, source: o/x}]}\n", True),
     ("  download: {}\n  lora: {adapters: [{name: x, source: /x}]}\n", None),
     ("  download: {}\n  dtype: half\n", None),
+    ("  download: {}\n  env: {HF_ENDPOINT: 'https://hub.example.com'}\n", False),
+    ("  download: {}\n  env: {HF_HUB_OFFLINE: '1'}\n", None),
+    ("  download: {}\n  patches: [{kind: Job, merge: {spec: {suspend: true}}}]\n", False),
 ]
 
 
@@ -177,6 +180,19 @@ def test_a_changed_download_is_another_job(further: str, anew: bool | None) -> N
     assert (marks[0] != marks[1]) == bool(anew)
     if anew is None:
         assert before == after
+
+
+def test_another_template_makes_another_job() -> None:
+    """With a template of the user's, or of another release, the Job that is there is left alone."""
+    name = "vllm/job.yaml.j2"
+    catalog = loaded(f"{HEAD}  download: {{}}\n").catalog
+    changed_text = TEMPLATES[name].replace("backoffLimit: 4", "backoffLimit: 5")
+    assert changed_text != TEMPLATES[name]
+    names = [
+        next(one.name for one in render(catalog, {**TEMPLATES, name: text}) if one.kind == "Job")
+        for text in (TEMPLATES[name], changed_text)
+    ]
+    assert names[0] != names[1]
 
 
 def test_a_long_name_leaves_room_for_the_hash() -> None:

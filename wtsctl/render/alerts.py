@@ -10,7 +10,7 @@ from wtsctl.catalog.document import Catalog
 from wtsctl.catalog.model import Runtime
 from wtsctl.catalog.stack import LlamaStack
 from wtsctl.catalog.workload import Workload
-from wtsctl.render.download import download
+from wtsctl.render.download import names
 from wtsctl.render.promql import QUANTILES, deployment_of, has_histograms, pods_like, quantile, series, told_from
 
 Rule = dict[str, Any]
@@ -95,9 +95,8 @@ def _restarting(where: str) -> _Alert:
 
 
 def _downloads(catalog: Catalog, load: Workload) -> Iterator[_Alert]:
-    made = download(catalog, load) if load.spec.runtime is Runtime.VLLM else None
-    if made is not None:
-        where = f'namespace="{load.namespace}",job_name="{made["name"]}"'
+    if load.spec.runtime is Runtime.VLLM and load.spec.download and catalog.cache:
+        where = f'namespace="{load.namespace}",job_name=~"{names(load)}"'
         expression = f'kube_job_failed{{{where},condition="true"}} == 1'
         yield "WtsDownloadFailed", expression, 1, "critical", "the Job that downloads its weights has failed"
     if load.spec.runtime is Runtime.KSERVE:

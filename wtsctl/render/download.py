@@ -7,42 +7,61 @@ import json
 from typing import Any
 
 from wtsctl.catalog.document import Catalog
+from wtsctl.catalog.pods import SecretReference
 from wtsctl.catalog.quantity import parse_duration
 from wtsctl.catalog.workload import Workload
-from wtsctl.render.pod import resources
+from wtsctl.render.pod import environment, labels, resources
 
 _MARKERS = "/cache/huggingface/wtsctl"
 _MAX_NAME = 63
+_DIGITS = 10
+_OFFLINE = "HF_HUB_OFFLINE"
 
 
-def download(catalog: Catalog, workload: Workload) -> dict[str, Any] | None:
+def download(catalog: Catalog, workload: Workload, template: str) -> dict[str, Any] | None:
     """Variables of a model's download, or None where its server downloads by itself.
 
-    A Job can never be changed, so its name holds a hash of what it does: a change makes another one. The marker
-    names what has been downloaded and nothing else, so that a new image or time limit downloads nothing anew.
+    A Job can never be changed, so its name holds a hash of all that makes it: a change makes another one, which
+    ends soon where the weights are there. The marker stands for the weights alone, so that nobody waits anew for
+    another image or time limit.
+
+    Args:
+        catalog: the catalog.
+        workload: the model.
+        template: text of the Job's template.
     """
     spec = workload.spec
     if spec.download is None or catalog.cache is None:
         return None
     adapters = [adapter.source for adapter in spec.lora.adapters] if spec.lora else []
     repositories = [spec.model, *(source for source in adapters if not source.startswith("/"))]
-    token = catalog.secrets.huggingface
-    image = spec.download.image or workload.image
-    limits = resources(spec.download.resources, "", 0)
-    seconds = int(parse_duration(spec.download.timeout))
-    # Whatever the template makes of these, the same values give the same Job.
-    identity = [repositories, image, limits, seconds, catalog.cache.claim, token and [token.name, token.key]]
-    identity += [list(catalog.platform.image_pull_secrets), catalog.defaults.run_as_user]
-    suffix = f"-download-{_hash(identity)}"
-    return {
-        "name": workload.object_name[: _MAX_NAME - len(suffix)].rstrip("-") + suffix,
-        "image": image,
+    ours: dict[str, str | SecretReference] = {"HOME": "/tmp", "USER": "download", "HF_HOME": "/cache/huggingface"}  # noqa: S108 - a volume of the pod
+    if catalog.secrets.huggingface:
+        ours["HF_TOKEN"] = catalog.secrets.huggingface
+    job = {
+        "image": spec.download.image or workload.image,
         "repositories": repositories,
-        "resources": limits,
-        "seconds": seconds,
+        # The model's own variables too: a proxy or a mirror of the hub is needed here.
+        "environment": environment(ours, {name: value for name, value in spec.env.items() if name != _OFFLINE}),
+        "resources": resources(spec.download.resources, "", 0),
+        "seconds": int(parse_duration(spec.download.timeout)),
         "marker": f"{_MARKERS}/{_hash(repositories)}",
     }
+    around = [catalog.cache.claim, list(catalog.platform.image_pull_secrets), catalog.defaults.run_as_user]
+    patches = [patch.model_dump(mode="json") for patch in spec.patches if patch.kind == "Job"]
+    made_of = [job, around, patches, labels(catalog, spec.runtime.value, workload.object_name, "model"), template]
+    return job | {"name": _stem(workload) + _hash(made_of)}
+
+
+def names(workload: Workload) -> str:
+    """A regular expression for the names of a model's downloads, whatever they are made of."""
+    return f"{_stem(workload)}[0-9a-f]{{{_DIGITS}}}"
+
+
+def _stem(workload: Workload) -> str:
+    suffix = "-download-"
+    return workload.object_name[: _MAX_NAME - len(suffix) - _DIGITS].rstrip("-") + suffix
 
 
 def _hash(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:10]
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:_DIGITS]

@@ -130,7 +130,7 @@ def jobs(asked: Asked, engine: Engine) -> Iterator[Job]:
     yield from platform.jobs(asked)
     yield from secrets.jobs(asked)
     yield from network.jobs(asked)
-    yield from models.jobs(asked)
+    yield from models.jobs(asked, engine)
     yield from stack.jobs(asked, engine)
     yield from agents.jobs(asked)
     yield from disruption.jobs(asked)

@@ -26,6 +26,7 @@ from wtsctl.render.pod import (
     startup_probe,
     strategy,
 )
+from wtsctl.render.templates import Engine
 
 # The container listens here whatever port its Service has: a process that is not root cannot bind one below 1024.
 CONTAINER_PORT = 8000
@@ -47,6 +48,7 @@ _VLLM_ENVIRONMENT = {
     "TORCHINDUCTOR_CACHE_DIR": "/home/vllm/.cache/torchinductor",
 }
 _HOST_IP = "VLLM_HOST_IP"
+_DOWNLOAD = "vllm/job.yaml.j2"
 
 
 def variables(catalog: Catalog, workload: Workload) -> dict[str, Any]:
@@ -110,17 +112,17 @@ def variables(catalog: Catalog, workload: Workload) -> dict[str, Any]:
     }
 
 
-def _vllm(catalog: Catalog, workload: Workload) -> dict[str, Any]:
-    """Variables of `vllm/`, beside those of every runtime.
+def _vllm(catalog: Catalog, workload: Workload, job: str) -> dict[str, Any]:
+    """Variables of `vllm/`, beside those of every runtime; `job` is the text of the Job's template.
 
     Variables:
         arguments: of the server, in a stable order, `model.args` last
         environment: its variables, each once; tokens are references to Secrets
-        download: the Job that downloads the weights (`name`, `image`, `repositories`, `resources`, `seconds`, and
-            the file `marker` that it leaves), or `none`
+        download: the Job that downloads the weights (`name`, `image`, `repositories`, `environment`, `resources`,
+            `seconds`, and the file `marker` that it leaves), or `none`
     """
     spec = workload.spec
-    made = download(catalog, workload)
+    made = download(catalog, workload, job)
     ours: dict[str, str | SecretReference] = dict(_VLLM_ENVIRONMENT)
     if catalog.secrets.huggingface:
         ours["HF_TOKEN"] = catalog.secrets.huggingface
@@ -149,16 +151,16 @@ def _llamacpp(workload: Workload) -> dict[str, Any]:
     }
 
 
-def jobs(asked: Asked) -> Iterator[Job]:
+def jobs(asked: Asked, engine: Engine) -> Iterator[Job]:
     """The objects of each chosen model."""
     for workload in asked.chosen:
         spec, named = workload.spec, variables(asked.catalog, workload)
         if spec.chat_template and spec.chat_template.text is not None:
             yield Job("workload/configmap.yaml.j2", named, Stage.CONFIG, workload.name, workload.path)
         if spec.runtime is Runtime.VLLM:
-            named |= _vllm(asked.catalog, workload)
+            named |= _vllm(asked.catalog, workload, engine.source(_DOWNLOAD))
             if named["download"]:
-                yield Job("vllm/job.yaml.j2", named, Stage.CONFIG, workload.name, workload.path)
+                yield Job(_DOWNLOAD, named, Stage.CONFIG, workload.name, workload.path)
         elif spec.runtime is Runtime.LLAMACPP:
             named |= _llamacpp(workload)
         elif spec.runtime is Runtime.KSERVE:

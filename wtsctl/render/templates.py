@@ -110,6 +110,10 @@ class Engine:
         except yaml.YAMLError as error:
             raise _not_yaml(error, text, self._origin(name)) from error
 
+    def source(self, name: str) -> str:
+        """The text of a template; empty where there is none."""
+        return self._templates.get(name, "")
+
     def objects(self, name: str, variables: Mapping[str, Any]) -> list[dict[str, Any]]:
         """The Kubernetes objects a template renders to; none if its text is empty.
 
