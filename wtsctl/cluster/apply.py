@@ -148,9 +148,14 @@ def _as_wanted(client: Client, kind: Kind, manifest: Manifest) -> bool:
 
 
 def _holds(there: Any, wanted: Any) -> bool:
-    """Whether a value has every part of another; lists have to agree in their length."""
+    """Whether a value has every part of another; lists have to agree in their length.
+
+    The API server leaves out what is false, zero or empty.
+    """
     if isinstance(wanted, dict):
-        return isinstance(there, dict) and all(key in there and _holds(there[key], wanted[key]) for key in wanted)
+        return isinstance(there, dict) and all(_holds(there.get(key), value) for key, value in wanted.items())
+    if not wanted:
+        return not there
     if isinstance(wanted, list):
         same = isinstance(there, list) and len(there) == len(wanted)
         return same and all(_holds(one, other) for one, other in zip(there, wanted, strict=True))

@@ -90,6 +90,7 @@ def variables(catalog: Catalog, account: str, namespace: str) -> dict[str, Any]:
 def _role(asked: Asked, namespace: str, docs: list[Document]) -> Iterator[Rule]:
     access = asked.catalog.platform.access
     endpoints = _endpoints(asked, namespace)
+    keys = [load.endpoint.key for load in asked.everything if load.namespace == namespace and load.endpoint.key]
     looked_at = dict(_LOOKED_AT)
     if any(_kind(doc) == ("serving.kserve.io", "InferenceService") for doc in docs):
         looked_at["serving.kserve.io"] = ("inferenceservices",)
@@ -103,6 +104,11 @@ def _role(asked: Asked, namespace: str, docs: list[Document]) -> Iterator[Rule]:
         # GET lists the models, POST asks one. Who may deploy can reach every Service anyway, through a pod.
         methods = ["get"] if access.level == "status" else ["get", "create"]
         yield _rule([""], ["services/proxy"], methods, () if access.level == "deploy" else endpoints)
+        if keys:
+            # The proxy passes no API key on, so a model that wants one is asked through a port-forward to its pods,
+            # whose names nobody knows before. A websocket is opened by GET, and needs `create` since Kubernetes 1.35.
+            yield _rule([""], ["pods/portforward"], ["get", "create"])
+            yield _rule([""], ["secrets"], ["get"], dict.fromkeys(key.name for key in keys))
     if access.level == "deploy":
         yield from _writing(asked, access, namespace, docs)
 
@@ -124,7 +130,7 @@ def _writing(asked: Asked, access: Access, namespace: str, docs: list[Document])
     accounts = [doc["metadata"]["name"] for doc in docs if _kind(doc) == ("", "ServiceAccount")]
     if accounts:
         yield _rule([""], ["serviceaccounts"], ["create", "patch", "delete"], accounts)
-    yield _rule([""], ["serviceaccounts"], ["list", "watch"])
+    yield _rule([""], ["serviceaccounts"], ["list", "watch"] if accounts else ["list"])
     # Its own rights it may see, to find that they are as they should be, and not change.
     if namespace == (access.namespace or asked.catalog.defaults.namespace):
         yield _rule([""], ["serviceaccounts"], ["get"], [access.name])

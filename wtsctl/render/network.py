@@ -14,9 +14,10 @@ from wtsctl.catalog.direct import asks_llama_stack, directly_asked
 from wtsctl.catalog.entry import Mode
 from wtsctl.catalog.model import Runtime
 from wtsctl.catalog.pods import Expose
-from wtsctl.catalog.stack import LlamaStack
+from wtsctl.catalog.stack import LlamaStack, operator_labels
 from wtsctl.catalog.workload import SHARED_PATH, Workload, dns_label
 from wtsctl.render.job import Asked, Job, Stage
+from wtsctl.render.models import CONTAINER_PORT
 from wtsctl.render.pod import labels, selector
 from wtsctl.render.stack import LLAMA_STACK_PORT
 
@@ -30,8 +31,7 @@ _OPENSHIFT_HOST = {"policy-group.network.openshift.io/host-network": ""}
 _OPENSHIFT_ROUTER = {"policy-group.network.openshift.io/ingress": ""}
 # What KServe puts on the pods of an InferenceService: github.com/kserve/kserve, pkg/constants/constants.go
 KSERVE_POD_LABEL = "serving.kserve.io/inferenceservice"
-KSERVE_CONTAINER_PORT = 8080
-CONTAINER_PORT = 8000
+_KSERVE_PORT = 8080
 
 Peer = dict[str, Any]
 
@@ -45,14 +45,13 @@ def pods_of(load: Workload) -> dict[str, str]:
 
 def port_of(load: Workload) -> int:
     """The port that the pods of a model listen on."""
-    return KSERVE_CONTAINER_PORT if load.spec.runtime is Runtime.KSERVE else CONTAINER_PORT
+    return _KSERVE_PORT if load.spec.runtime is Runtime.KSERVE else CONTAINER_PORT
 
 
 def stack_pods(stack: LlamaStack) -> dict[str, str]:
     """The labels that find the pods of Llama Stack."""
     if stack.kind == "LlamaStackDistribution":
-        # github.com/llamastack/llama-stack-k8s-operator, pkg/deploy/plugins/networkpolicy_transformer.go
-        return {"app": "llama-stack", "app.kubernetes.io/instance": stack.service.name}
+        return operator_labels(stack)
     return selector(stack.service.name)
 
 

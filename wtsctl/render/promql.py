@@ -6,7 +6,7 @@ from bisect import bisect_left
 
 from wtsctl.catalog.model import Runtime
 from wtsctl.catalog.smoke import Budget, Metric, Statistic
-from wtsctl.catalog.workload import Workload
+from wtsctl.catalog.workload import Workload, predictor_name
 
 # vLLM's histograms for what a budget limits, with the bounds of their buckets in seconds:
 # vllm-project/vllm, vllm/v1/metrics/buckets.py
@@ -41,7 +41,7 @@ _WHOLE_NAME = 46
 
 def deployment_of(load: Workload) -> str:
     """The name of the Deployment that runs a model; KServe makes its own."""
-    return f"{load.object_name}-predictor" if load.spec.runtime is Runtime.KSERVE else load.object_name
+    return predictor_name(load.object_name) if load.spec.runtime is Runtime.KSERVE else load.object_name
 
 
 def pods_like(name: str, *, grouped: bool = False) -> str:
