@@ -118,3 +118,11 @@ def test_part_of_nothing_is_refused(client: Client, space: str) -> None:
     with pytest.raises(ApiRefused, match="selector"):
         objects.apply(client, DEPLOYMENT, part(space), manager=FIELD_MANAGER)
     assert objects.list_all(client, DEPLOYMENT, space)[0] == []
+
+
+def test_misnamed_container_is_refused(client: Client, space: str, theirs: Any) -> None:  # noqa: ARG001
+    """A container that the Deployment does not have is not added to it: it would have no image."""
+    wrong = part(space)
+    wrong["spec"]["template"]["spec"]["containers"][0]["name"] = "chat"
+    with pytest.raises(ApiRefused, match="image"):
+        objects.apply(client, DEPLOYMENT, wrong, manager=FIELD_MANAGER)
