@@ -93,7 +93,7 @@ def _rendered(case: Case) -> tuple[tuple[Manifest, ...], frozenset[str]]:
     catalog, templates = _catalog(case), _Recorded(read_templates(None))
     references = (one for one in entries(catalog) if isinstance(one, SecretReference))
     secrets = {one.source: "a value" for one in references if one.source}
-    manifests = render(catalog, templates, knows=lambda *_: True, secrets=secrets)
+    manifests = render(catalog, templates, knows=lambda *_: True, secrets=secrets, parts=True)
     return manifests, frozenset(templates.read)
 
 
