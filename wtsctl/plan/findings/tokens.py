@@ -13,20 +13,21 @@ from wtsctl.plan.findings.rule import Hit, Rule, Severity
 from wtsctl.plan.findings.subject import Subject
 
 # The forms that the issuers document, so that their own scanners find them.
-_FORMS: tuple[tuple[str, str], ...] = (
-    ("a Hugging Face token", r"hf_[A-Za-z0-9]{30,}|api_org_[A-Za-z0-9]{30,}"),
-    ("an OpenAI-style API key", r"sk-[A-Za-z0-9_-]{20,}"),
-    ("a GitHub token", r"gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{50,}"),
-    ("a GitLab token", r"glpat-[A-Za-z0-9_-]{20,}"),
-    ("an OpenShift token", r"sha256~[A-Za-z0-9_-]{40,}"),
-    ("an AWS access key", r"(?:AKIA|ASIA)[A-Z0-9]{16}"),
-    ("an NVIDIA API key", r"nvapi-[A-Za-z0-9_-]{40,}"),
-    ("a Slack token", r"xox[abprs]-[A-Za-z0-9-]{20,}"),
-    ("a JSON web token", r"eyJ[A-Za-z0-9_-]{15,}\.eyJ[A-Za-z0-9_-]{15,}\.[A-Za-z0-9_-]{10,}"),
-    ("a private key", r"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----"),
-    ("a URL with a password", r"[a-z][a-z0-9+.-]*://[^\s/@:]+:[^\s/@:]{3,}@"),
+_FORMS: tuple[tuple[str, tuple[str, ...], str], ...] = (
+    ("a Hugging Face token", ("hf_", "api_org_"), r"hf_[A-Za-z0-9]{30,}|api_org_[A-Za-z0-9]{30,}"),
+    ("an OpenAI-style API key", ("sk-",), r"sk-[A-Za-z0-9_-]{20,}"),
+    ("a GitHub token", ("gh", "github_pat_"), r"gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{50,}"),
+    ("a GitLab token", ("glpat-",), r"glpat-[A-Za-z0-9_-]{20,}"),
+    ("an OpenShift token", ("sha256~",), r"sha256~[A-Za-z0-9_-]{40,}"),
+    ("an AWS access key", ("AKIA", "ASIA"), r"(?:AKIA|ASIA)[A-Z0-9]{16}"),
+    ("an NVIDIA API key", ("nvapi-",), r"nvapi-[A-Za-z0-9_-]{40,}"),
+    ("a Slack token", ("xox",), r"xox[abprs]-[A-Za-z0-9-]{20,}"),
+    ("a JSON web token", ("eyJ",), r"eyJ[A-Za-z0-9_-]{15,}\.eyJ[A-Za-z0-9_-]{15,}\.[A-Za-z0-9_-]{10,}"),
+    ("a private key", ("PRIVATE KEY",), r"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----"),
+    ("a URL with a password", ("://",), r"[a-z][a-z0-9+.-]*://[^\s/@:]+:[^\s/@:]{3,}@"),
 )
-_ANY = re.compile("|".join(f"(?P<form{at}>(?<![A-Za-z0-9_-])(?:{form}))" for at, (_, form) in enumerate(_FORMS)))
+"""What each is called, texts of which one is in it, and its form: looking for a text is quick, for a form is not."""
+_COMPILED = tuple((name, marks, re.compile(rf"(?<![A-Za-z0-9_-])(?:{form})")) for name, marks, form in _FORMS)
 # Names of variables and options whose value is a secret.
 _SECRET_NAME = re.compile(r"(?i)(?:^|[-_.])(?:token|secret|password|passwd|apikey|api[-_]key|credentials?)$")
 _OPAQUE = re.compile(r"[A-Za-z0-9+_=-]{32,}")
@@ -69,9 +70,9 @@ def _texts(node: Node, path: Path, before: str = "", *, everywhere: bool) -> Ite
 def _looks_like(path: Path, text: str, before: str) -> str:
     if len(text) < _SHORTEST:
         return ""
-    found = _ANY.search(text)
+    found = next(_found(text), None)
     if found:
-        return _form(found)
+        return found[1]
     where = path[-2:]
     if path[0] not in ("models", "llamaStack", "agents") or where[0] not in _FREE:
         return ""
@@ -85,17 +86,17 @@ def _looks_like(path: Path, text: str, before: str) -> str:
     return "a random key" if _OPAQUE.fullmatch(value) and entropy(value) > _RANDOM else ""
 
 
-def _form(found: re.Match[str]) -> str:
-    return next(name for at, (name, _) in enumerate(_FORMS) if found[f"form{at}"] is not None)
+def _found(text: str) -> Iterator[tuple[int, str]]:
+    """Where a secret of a known form begins, and what it is."""
+    for name, marks, form in _COMPILED:
+        if any(mark in text for mark in marks):
+            yield from ((match.start(), name) for match in form.finditer(text))
 
 
 def _in_text(text: str) -> Iterator[tuple[Position, str]]:
     text = text.removeprefix("\ufeff")
-    line, start = 1, 0
-    for found in _ANY.finditer(text):
-        line += text.count("\n", start, found.start())
-        start = found.start()
-        yield (line, start - text.rfind("\n", 0, start)), _form(found)
+    for start, name in sorted(_found(text)):
+        yield (text.count("\n", 0, start) + 1, start - text.rfind("\n", 0, start)), name
 
 
 def entropy(text: str) -> float:
