@@ -9,6 +9,7 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from wtsctl.render.skeleton import Json, Shapes, Slots
 from wtsctl.render.yamltext import dump, parse, to_json
 
 # Strings that YAML 1.1, YAML 1.2 or Go's readers take for something else when they stand without quotes.
@@ -98,3 +99,20 @@ def test_plain_scalars_mean_what_kubectl_means(text: str, value: object) -> None
     (document,) = parse(f"a: {text}\n")
     assert document == {"a": value}
     assert type(document["a"]) is type(value)
+
+
+@given(st.lists(VALUES, min_size=6, max_size=6), st.lists(VALUES, min_size=6, max_size=6))
+@example([[], {}, [[]], [{}], {"a": []}, "a\nb"], [[{"a": 1}], [["x"]], {"a": {"b": "c\nd\n"}}, None, "y", ""])
+def test_values_in_a_known_text_are_written_as_ever(first: list[Any], second: list[Any]) -> None:
+    """A document that is written from its template's text and its values is what `dump` makes of the document."""
+    shapes = Shapes()
+    for values in (first, second, first):
+        slots = Slots()
+        gaps = [slots.add(Json(to_json(value))) for value in values]
+        text = (
+            f"a: {gaps[0]}\nb:\n- {gaps[1]}\n- x\n- k: {gaps[2]}\n  l: 1\n- - {gaps[3]}\n"
+            f"c:\n  d: {gaps[4]}\ne: end\n---\nf: {gaps[5]}\n"
+        )
+        documents = shapes.documents(text, slots)
+        assert dump(documents) == dump([dict(one) for one in documents])
+        assert documents[1] == {"f": values[5]}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 import jinja2
@@ -110,9 +111,16 @@ class Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
 
 def _tojson(value: Any) -> Json:
     """The filter `tojson`: a value as YAML, whatever characters are in it."""
+    if type(value) is str:
+        return _text_as_json(value)
     if isinstance(value, jinja2.Undefined):
         str(value)  # raises the error that names it
     return Json(to_json(value))
+
+
+@lru_cache(maxsize=8192)
+def _text_as_json(text: str) -> Json:
+    return Json(to_json(text))
 
 
 @jinja2.pass_environment

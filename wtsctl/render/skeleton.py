@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from wtsctl.render import yamltext
@@ -42,26 +43,57 @@ class Slots:
 
 
 @dataclass(frozen=True, slots=True)
-class _Slot:
-    index: int
-
-
-@dataclass(frozen=True, slots=True)
 class _Keyed:
     """A mapping some of whose keys are slots."""
 
-    pairs: tuple[tuple[str | _Slot, Any], ...]
+    pairs: tuple[tuple[str | yamltext.Gap, Any], ...]
 
 
 class Unfit(Exception):  # noqa: N818 - not an error, the other way is taken
     """The text cannot be parsed without its values."""
 
 
+class _Shape:
+    """A parsed document with gaps for its slots, and the pattern of its text."""
+
+    def __init__(self, document: Any) -> None:
+        self._document = document
+        self._patterned = isinstance(document, dict) and not _has_keyed(document)
+        # Each part of the text: lines, or a place with the lines that values had there before. Most values are the
+        # same in many documents.
+        self._pattern: list[tuple[str, yamltext.Place | None, dict[str, str]]] = []
+
+    def filled(self, values: Sequence[str]) -> Any:
+        """The document with its values, given as JSON."""
+        document = _fill(self._document, values)
+        if not self._patterned:
+            return document
+        written = yamltext.Written(document)
+        written.text = lambda: self._text(values)
+        return written
+
+    def _text(self, values: Sequence[str]) -> str:
+        if not self._pattern:
+            parts = yamltext.pattern(self._document)
+            self._pattern = [(one, None, {}) if isinstance(one, str) else ("", one, {}) for one in parts]
+        lines: list[str] = []
+        for text, place, known in self._pattern:
+            if place is None:
+                lines.append(text)
+                continue
+            value = values[place.index]
+            found = known.get(value)
+            if found is None:
+                found = known[value] = place.lines(json.loads(value))
+            lines.append(found)
+        return "\n".join(lines)
+
+
 class Shapes:
     """Parsed texts by the text with its slots."""
 
     def __init__(self) -> None:
-        self._parsed: dict[str, list[Any]] = {}
+        self._parsed: dict[str, list[_Shape]] = {}
 
     def documents(self, text: str, slots: Slots) -> list[Any]:
         """The documents of `text` with the values in their slots.
@@ -73,8 +105,8 @@ class Shapes:
         if shape is None:
             if text.count(_OPEN) != len(slots.values):
                 raise Unfit
-            shape = self._parsed[text] = [_shape(document) for document in yamltext.parse(text)]
-        return [_fill(document, slots.values) for document in shape]
+            shape = self._parsed[text] = [_Shape(_shape(document)) for document in yamltext.parse(text)]
+        return [one.filled(slots.values) for one in shape]
 
 
 def _shape(node: Any) -> Any:
@@ -85,19 +117,35 @@ def _shape(node: Any) -> Any:
         return [_shape(item) for item in node]
     if isinstance(node, dict):
         pairs = tuple((_slot(key), _shape(value)) for key, value in node.items())
-        if any(isinstance(key, _Slot) for key, _ in pairs):
+        if any(isinstance(key, yamltext.Gap) for key, _ in pairs):
             return _Keyed(pairs)
         return dict(pairs)
     return node
 
 
-def _slot(text: str) -> str | _Slot:
+def _slot(text: str) -> str | yamltext.Gap:
     if _OPEN not in text:
         return text
     match = _WHOLE_SLOT.fullmatch(text)
     if match is None:
         raise Unfit
-    return _Slot(int(match[1]))
+    return yamltext.Gap(int(match[1]))
+
+
+def _has_keyed(node: Any) -> bool:
+    if isinstance(node, dict):
+        return any(_has_keyed(value) for value in node.values())
+    return any(_has_keyed(item) for item in node) if isinstance(node, list) else isinstance(node, _Keyed)
+
+
+def _value(text: str) -> Any:
+    """What JSON stands for; a fresh one where it could be changed."""
+    return json.loads(text) if text[0] in "{[" else _constant(text)
+
+
+@lru_cache(maxsize=8192)
+def _constant(text: str) -> Any:
+    return json.loads(text)
 
 
 def _fill(node: Any, values: Sequence[str]) -> Any:
@@ -107,12 +155,12 @@ def _fill(node: Any, values: Sequence[str]) -> Any:
         return {key: _fill(value, values) for key, value in node.items()}
     if kind is list:
         return [_fill(item, values) for item in node]
-    if kind is _Slot:
-        return json.loads(values[node.index])
+    if kind is yamltext.Gap:
+        return _value(values[node.index])
     if kind is _Keyed:
         filled: dict[str, Any] = {}
         for slot, value in node.pairs:
-            key = json.loads(values[slot.index]) if isinstance(slot, _Slot) else slot
+            key = json.loads(values[slot.index]) if isinstance(slot, yamltext.Gap) else slot
             if not isinstance(key, str) or key in filled:
                 raise Unfit
             filled[key] = _fill(value, values)

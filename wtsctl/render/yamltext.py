@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar
 
@@ -106,7 +107,74 @@ def _literal(text: str) -> bool:
     return "\n" in text[:-1] and text[0] not in " \n" and not text.endswith("\n\n") and not _NOT_LITERAL.search(text)
 
 
-def _write(value: Any, indent: str, head: str, out: list[str]) -> None:
+class Written(dict[str, Any]):
+    """A document that knows its text, as `dump` would write it; anything made from it is a plain dict again.
+
+    Attributes:
+        text: gives the text, without a line break at its end.
+    """
+
+    __slots__ = ("text",)
+    text: Callable[[], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A value of a document that is not known yet.
+
+    Attributes:
+        index: which of the values that are to come.
+    """
+
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the value of a gap goes in the text.
+
+    Attributes:
+        index: which value.
+        head: what its first line begins with: indentation, and a key or a dash.
+        inner: the indentation of the lines below it.
+        same: the indentation of a list below it.
+    """
+
+    index: int
+    head: str
+    inner: str
+    same: str
+
+    def lines(self, value: Any) -> str:
+        """The lines of the value in this place."""
+        out: list[Any] = []
+        # An item of a list that holds something begins on the line of its dash.
+        if self.head.endswith("-") and isinstance(value, (dict, list)) and value:
+            _write(value, self.inner, f"{self.head} ", out)
+        else:
+            _write_entry(self.head, value, self.inner, self.same, out)
+        return "\n".join(out)
+
+
+def pattern(document: dict[str, Any]) -> list[str | Place]:
+    """The text of a document with gaps: lines that are known, as few texts, and the places between them."""
+    out: list[Any] = []
+    _write(document, "", "", out)
+    parts: list[str | Place] = []
+    lines: list[str] = []
+    for part in (*out, None):
+        if isinstance(part, str):
+            lines.append(part)
+            continue
+        if lines:
+            parts.append("\n".join(lines))
+            lines = []
+        if part is not None:
+            parts.append(part)
+    return parts
+
+
+def _write(value: Any, indent: str, head: str, out: list[Any]) -> None:
     """Append the lines of a mapping or sequence that is not empty; its first line begins with `head`."""
     if isinstance(value, dict):
         for key, item in value.items():
@@ -121,9 +189,11 @@ def _write(value: Any, indent: str, head: str, out: list[str]) -> None:
         head = indent
 
 
-def _write_entry(head: str, value: Any, inner: str, same: str, out: list[str]) -> None:
+def _write_entry(head: str, value: Any, inner: str, same: str, out: list[Any]) -> None:
     """Append one value after its key or dash; a sequence is not indented below its key."""
-    if isinstance(value, (dict, list)) and value:
+    if isinstance(value, Gap):
+        out.append(Place(value.index, head, inner, same))
+    elif isinstance(value, (dict, list)) and value:
         out.append(head)
         nested = inner if isinstance(value, dict) else same
         _write(value, nested, nested, out)
@@ -145,6 +215,9 @@ def dump(documents: Iterable[dict[str, Any]]) -> str:
     for document in documents:
         if out:
             out.append("---")
-        _write(document, "", "", out)
+        if isinstance(document, Written):
+            out.append(document.text())
+        else:
+            _write(document, "", "", out)
     out.append("")
     return "\n".join(out)
