@@ -298,6 +298,7 @@ CASES = (
             Edit("Deployment", "llama-guard", (*POD, "hostNetwork"), True),
             Edit("Deployment", "llama-guard", (*SERVER, "securityContext", "allowPrivilegeEscalation"), GONE),
         ),
+        also=frozenset({"WTS503"}),
     ),
     Case(
         "WTS209",
@@ -314,9 +315,10 @@ CASES = (
             ),
             Edit("Deployment", "llama-guard", (*POD, "securityContext"), {"runAsUser": 0, "runAsNonRoot": True}),
         ),
+        also=frozenset({"WTS503"}),
         name="all-of-it",
     ),
-    Case("WTS209", _RESTRICTED, name="as-rendered"),
+    Case("WTS209", _RESTRICTED, also=frozenset({"WTS503"}), name="as-rendered"),
     Case("WTS209", edits=(Edit("Deployment", "llama-guard", (*POD, "hostNetwork"), True),), name="not-enforced"),
     Case(
         "WTS210",

@@ -10,6 +10,7 @@ _KSERVE = "granite-8b"
 _PORTS = ("spec", "ports")
 _ONE_PORT = {"name": "http", "port": 8000, "targetPort": "http"}
 _SMOKE = "  smoke:\n  - {name: hello, prompt: Say hello., assert: [{icontains: hello}]}\n"
+_RESTRICTED = (("models:\n- name", "platform: {podSecurity: restricted}\nmodels:\n- name"),)
 _SAFE = "assert: [{icontains: safe}]}\n"
 
 
@@ -131,6 +132,20 @@ CASES = (
         (("secrets:\n  huggingface: {name: hf, key: HF_TOKEN}\n", ""),),
         also=frozenset({"WTS305"}),
         name="no-token",
+    ),
+    Case(
+        "WTS503",
+        _RESTRICTED,
+        "name: granite-8b",
+        "the init container for hf://ibm-granite/granite-3.1-8b-instruct has no securityContext",
+    ),
+    Case("WTS503", (*_RESTRICTED, ("role: code", "role: code\n  kserve: {downloadBy: server}")), name="server"),
+    Case("WTS503", (*_RESTRICTED, ("podSecurity: restricted", "podSecurity: baseline")), name="baseline"),
+    Case(
+        "WTS503",
+        (*_RESTRICTED, ("model: ibm-granite/", "model: pvc://weights/")),
+        also=frozenset({"WTS106"}),
+        name="volume",
     ),
     Case(
         "WTS511",

@@ -9,6 +9,8 @@ from wtsctl.plan.findings.subject import Subject, mapping
 
 # What KServe's huggingface runtime answers before vLLM has loaded.
 _TOO_EARLY = frozenset(("/", "/v2/health/ready", "/v2/health/live", "/v2", "/v1/models", "/openai/v1/models"))
+# What is mounted rather than downloaded.
+_MOUNTED = ("pvc://", "oci://", "oci+native://")
 
 
 def _too_early(subject: Subject) -> Iterator[Hit]:
@@ -41,6 +43,16 @@ def _token_out_of_reach(subject: Subject) -> Iterator[Hit]:
             yield Hit(pod.path, text, about=pod.about)
 
 
+def _initializer_not_admitted(subject: Subject) -> Iterator[Hit]:
+    for pod in subject.servers:
+        uri = mapping(pod.spec, "model").get("storageUri")
+        if pod.kind != "InferenceService" or not isinstance(uri, str) or uri.startswith(_MOUNTED):
+            continue
+        if subject.enforced.get(pod.namespace) == "restricted" and not pod.spec.get("storageContainerName"):
+            text = f"the init container for {uri} has no securityContext, and {pod.namespace} enforces restricted"
+            yield Hit(pod.path, text, about=pod.about)
+
+
 RULES = (
     Rule(
         "WTS501",
@@ -63,5 +75,18 @@ RULES = (
         "Give the predictor `serviceAccountName`, of an account that lists the Secret, as our template does.",
         "kserve/kserve issue 4400",
         _token_out_of_reach,
+    ),
+    Rule(
+        "WTS503",
+        "kserve-initializer-not-admitted",
+        Severity.WARNING,
+        "Download by KServe where only restricted pods are admitted",
+        "KServe adds the init container that downloads, and up to 0.20 gives it no securityContext: unless the "
+        "cluster's ClusterStorageContainer has one, every pod is refused, and the InferenceService has no field "
+        "for it.",
+        "Let the server download (`kserve.downloadBy: server`), use a volume (`pvc://`), or have the securityContext "
+        "added to the ClusterStorageContainer and ignore this finding in place.",
+        "kserve/kserve issue 5373",
+        _initializer_not_admitted,
     ),
 )

@@ -8,7 +8,6 @@ from typing import Any
 from wtsctl.plan.findings.rule import Hit, Rule, Severity
 from wtsctl.plan.findings.subject import Container, Pod, Subject, devices, identity, items, mapping, words
 
-_ENFORCE = "pod-security.kubernetes.io/enforce"
 _HOST = ("hostNetwork", "hostPID", "hostIPC")
 # Volumes that the `restricted` standard allows.
 _VOLUMES = frozenset(
@@ -27,12 +26,8 @@ _VOLUMES = frozenset(
 
 
 def _not_admitted(subject: Subject) -> Iterator[Hit]:
-    levels = {
-        str(mapping(made.doc, "metadata").get("name")): mapping(made.doc, "metadata", "labels").get(_ENFORCE)
-        for made in subject.kinds.get("Namespace", ())
-    }
     for pod in subject.pods:
-        if levels.get(pod.namespace) == "restricted":
+        if subject.enforced.get(pod.namespace) == "restricted":
             wrong = list(dict.fromkeys(_unrestricted(pod)))
             if wrong:
                 text = f"the namespace {pod.namespace} admits no pod with {', '.join(wrong)}"

@@ -38,6 +38,7 @@ _POD_TEMPLATE: dict[str, tuple[tuple[str, ...], ...]] = {
 }
 
 
+_ENFORCE = "pod-security.kubernetes.io/enforce"
 # What the container that serves is called; KServe's has no name before KServe gives it one.
 _SERVERS = (None, "server", "kserve-container")
 
@@ -293,6 +294,14 @@ class Subject:
     def stack_labels(self) -> Mapping[str, Any] | None:
         """Labels of Llama Stack's pods; None where its operator makes them."""
         return next((pod.labels for pod in self.pods if pod.path == ("llamaStack",)), None)
+
+    @cached_property
+    def enforced(self) -> Mapping[str, Any]:
+        """The Pod Security Standard that each rendered namespace enforces."""
+        return {
+            str(mapping(made.doc, "metadata").get("name")): mapping(made.doc, "metadata", "labels").get(_ENFORCE)
+            for made in self.kinds.get("Namespace", ())
+        }
 
     @cached_property
     def pods(self) -> tuple[Pod, ...]:
