@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from tests.catalogs import SMALL, STACK, loaded
 from tests.cluster.conftest import namespace
+from tests.sandboxes import CONTROL_PLANE
+from wtsctl.cli import app
 from wtsctl.cluster import objects
 from wtsctl.cluster.client import Client
 from wtsctl.cluster.discovery import DEPLOYMENT
@@ -15,6 +20,7 @@ from wtsctl.cluster.faults import ApiRefused
 from wtsctl.commands.inputs import read_templates
 from wtsctl.render.agents import FIELD_MANAGER
 from wtsctl.render.manifest import render
+from wtsctl.sandbox.layout import Layout
 
 pytestmark = pytest.mark.cluster
 
@@ -126,3 +132,23 @@ def test_misnamed_container_is_refused(client: Client, space: str, theirs: Any) 
     wrong["spec"]["template"]["spec"]["containers"][0]["name"] = "chat"
     with pytest.raises(ApiRefused, match="image"):
         objects.apply(client, DEPLOYMENT, wrong, manager=FIELD_MANAGER)
+
+
+def test_documented_pipe(control_plane: Path, client: Client, space: str, theirs: Any, tmp_path: Path) -> None:  # noqa: ARG001
+    """`render --agents` into kubectl's server-side apply does what docs/how-to/agents.md says."""
+    file = tmp_path / "models.yaml"
+    file.write_text((SMALL + STACK).replace("namespace: workshop", f"namespace: {space}"))
+    rendered = CliRunner().invoke(app, ["render", "--agents", "-f", str(file)])
+    assert rendered.exit_code == 0
+    apply = ("apply", "--server-side", f"--field-manager={FIELD_MANAGER}", "-f", "-")
+    done = subprocess.run(
+        [str(Layout.of(CONTROL_PLANE).state / "bin/kubectl"), f"--kubeconfig={control_plane}", *apply],
+        input=rendered.stdout,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "deployment.apps/chat-agent serverside-applied\n"
+    found = environment(objects.get(client, DEPLOYMENT, space, "chat-agent"))
+    assert (found["LOG_LEVEL"], found["INFERENCE_MODEL"]) == ("debug", "llama-3b/llama-3b")

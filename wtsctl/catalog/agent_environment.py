@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, count
 
 from wtsctl.catalog.agent import Agent
 from wtsctl.catalog.direct import directly_asked
@@ -39,13 +40,14 @@ def api_key_variables(workloads: Sequence[Workload]) -> dict[str, str]:
     In upper case: Llama Stack replaces `${env.NAME}` in its configuration for no other names.
     """
     named: dict[str, str] = {}
+    taken: set[str] = set()
     for load in workloads:
         if load.spec.api_key is None:
             continue
         stem = dns_label(load.name).upper().replace("-", "_")
-        taken = set(named.values())
-        tries = (f"{stem}{API_KEY_SUFFIX}", *(f"{stem}_{number}{API_KEY_SUFFIX}" for number in range(2, 1000)))
-        named[load.name] = next(name for name in tries if name not in taken)
+        numbered = (f"{stem}_{number}{API_KEY_SUFFIX}" for number in count(2))
+        named[load.name] = next(name for name in chain([f"{stem}{API_KEY_SUFFIX}"], numbered) if name not in taken)
+        taken.add(named[load.name])
     return named
 
 
