@@ -224,8 +224,8 @@ RULES = (
         "llama-stack-not-deployed",
         Severity.WARNING,
         "Agents go through a Llama Stack that is not deployed",
-        "Their environment names a server that wtsctl does not make: unless somebody else runs it under this name, "
-        "each request fails.",
+        "Their environment then sends them to the models' own servers: no shield is in front of these, and there is "
+        "nothing to retrieve from.",
         "Set `llamaStack.enabled: true`, or `via: direct`.",
         "",
         _stack_not_there,
