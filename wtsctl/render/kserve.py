@@ -26,20 +26,17 @@ _REASONING_IS_ON = (0, 16)
 def variables(catalog: Catalog, workload: Workload) -> dict[str, Any]:
     """Variables of `kserve/`, beside those of every runtime.
 
+    `arguments` come behind those of the ServingRuntime; `podSecurityContext` names a user for vLLM's image alone, since
+    that of KServe's own server is not root.
+
     Variables:
         deploymentMode: what this KServe calls a plain Deployment
         autoscalerClass: who scales it: `external` (KEDA or our HorizontalPodAutoscaler), `none`, or `hpa`, where KServe
             is too old for `none`
         storageUri: where the weights are, or `none` where the server downloads them itself
         serviceAccount: ServiceAccount of the pods, or `none`
-        arguments: of the server, behind those of the ServingRuntime, `model.args` last
-        environment: its variables, each once; tokens are references to Secrets
         probePath: what answers once the model is loaded
         predictorApp: label `app` of KServe's pods
-        ownService: whether `model.service` asks for a Service beside KServe's
-        port: port that the container listens on
-        podSecurityContext: the pod's securityContext under the `restricted` Pod Security Standard, with
-            `defaults.runAsUser` for vLLM's image, whose own user is root
     """
     spec, version = workload.spec, catalog.defaults.kserve_release
     fixed = "none" if version >= _WITHOUT_AUTOSCALER else "hpa"
@@ -53,7 +50,6 @@ def variables(catalog: Catalog, workload: Workload) -> dict[str, Any]:
         "environment": environment(_environment(catalog, workload), spec.env),
         "probePath": "/health" if spec.kserve.runs == "vllm" else f"/v2/models/{spec.name}/ready",
         "predictorApp": predictor_app(workload.object_name),
-        "ownService": spec.service is not None,
         "port": _PORT,
         "podSecurityContext": pod_security(user),
     }
