@@ -106,6 +106,7 @@ JOB: dict[str, Any] = {
         "name": "initrunning-download-1",
         "namespace": "dep-fix",
         "labels": {"app.kubernetes.io/instance": "initrunning"},
+        "annotations": {"wtsctl/weights": "w1"},
         "creationTimestamp": "2026-11-23T14:00:00Z",
     },
     "status": {"active": 1},
@@ -128,8 +129,9 @@ COMPLETE = {"succeeded": 1, "conditions": [{"type": "Complete", "status": "True"
 def waiting(status: dict[str, Any], *further: dict[str, Any]) -> ModelHealth:
     """How a model is whose pod waits in an init container for a Job of this status."""
     made = {**copy.deepcopy(JOB), "status": status}
-    subjects = replace(subject("initrunning"), downloads=True)
-    return assess(subjects, Index.of([*read("initrunning"), made, *further]))
+    objects = read("initrunning")
+    of_kind(objects, "Deployment")["spec"]["template"]["metadata"] = {"annotations": {"wtsctl/weights": "w1"}}
+    return assess(replace(subject("initrunning"), downloads=True), Index.of([*objects, made, *further]))
 
 
 @pytest.mark.parametrize(
@@ -188,8 +190,26 @@ def test_a_download_that_cannot_start_fails_the_model() -> None:
     assert found.message.startswith("Job initrunning-download-1 cannot download the weights: ")
 
 
-def test_only_the_latest_download_counts() -> None:
-    """A changed model makes another Job; what became of the one before says nothing."""
-    old = copy.deepcopy(JOB) | {"status": FAILED}
-    old["metadata"] |= {"name": "initrunning-download-0", "creationTimestamp": "2026-11-23T13:00:00Z"}
-    assert waiting({"active": 1}, old).reason == "Downloading"
+def another(name: str, created: str, weights: str = "w1") -> dict[str, Any]:
+    """A failed Job beside the first one."""
+    made = copy.deepcopy(JOB) | {"status": FAILED}
+    made["metadata"] |= {"name": name, "creationTimestamp": created, "annotations": {"wtsctl/weights": weights}}
+    return made
+
+
+def test_only_the_downloads_that_the_pods_wait_for_count() -> None:
+    """Of other weights, of an earlier try, or after one that got them: a failure says nothing."""
+    before, after = "2026-11-23T13:00:00Z", "2026-11-23T15:00:00Z"
+    assert waiting({"active": 1}, another("other", after, "w2")).reason == "Downloading"
+    assert waiting({"active": 1}, another("earlier", before)).reason == "Downloading"
+    assert waiting({"active": 1}, another("later", after)).reason == "DownloadFailed"
+    assert waiting(COMPLETE, another("later", after)).reason == "PodInitializing"
+
+
+def test_a_pod_that_does_not_wait_is_not_held_up() -> None:
+    """Where the weights are there already, what becomes of a further download does not matter to a pod that loads."""
+    objects = read("loading")
+    of_kind(objects, "Deployment")["spec"]["template"]["metadata"] = {"annotations": {"wtsctl/weights": "w1"}}
+    failed = another("later", "2026-11-23T15:00:00Z")
+    failed["metadata"]["labels"] = {"app.kubernetes.io/instance": "loading"}
+    assert assess(replace(subject("loading"), downloads=True), Index.of([*objects, failed])).phase is Phase.LOADING

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 from wtsctl.health.claim import claim
 from wtsctl.health.deployment import deployment, replicas
 from wtsctl.health.endpoints import ready_pods
+from wtsctl.health.index import pod_template
 from wtsctl.health.inferenceservice import inference_service
 from wtsctl.health.job import job
 from wtsctl.health.leaderworkerset import groups, leader_worker_set, size
 from wtsctl.health.model import NOT_ASKED, UNSEEN_SECONDS, Answer, ModelHealth, Subject
-from wtsctl.health.pod import Cause, PodHealth, pod
+from wtsctl.health.pod import INITIALIZING, Cause, PodHealth, pod
 from wtsctl.health.state import Health, Object, Phase, State, terminating
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def assess(subject: Subject, index: Index, answer: Answer | None = None) -> Mode
     )
     if terminating(root):
         return replace(health, phase=Phase.TERMINATING, reason="Terminating", message="it is being deleted")
-    held_up = _broken(health) or _downloading(health, index)
+    held_up = _broken(health) or (_downloading(health, index, made) if made else None)
     if held_up:
         return held_up
     if service is not None and subject.kserve:
@@ -70,14 +71,13 @@ def _broken(health: ModelHealth) -> ModelHealth | None:
     return replace(health, phase=one.phase, reason=one.reason, message=one.message, cause=one.cause, pod=one.name)
 
 
-def _downloading(health: ModelHealth, index: Index) -> ModelHealth | None:
-    """The phase of a model whose weights are still being downloaded, or never will be; None where they are there."""
-    found = index.download(health.subject)
-    if found is None or (health.pods and all(one.ready for one in health.pods)):
+def _downloading(health: ModelHealth, index: Index, made: Object) -> ModelHealth | None:
+    """The phase of a model that waits for its download, or waits in vain; None where no pod waits."""
+    jobs = index.downloads(health.subject, made)
+    initializing = [one for one in health.pods if one.reason == INITIALIZING]
+    if not jobs or (health.pods and not initializing) or any(job(one).current for one in jobs):
         return None
-    done, name = job(found), str(found["metadata"]["name"])
-    if done.current:
-        return None
+    done, name = job(jobs[-1]), str(jobs[-1]["metadata"]["name"])
     tries = index.pods.get((health.subject.namespace, name), [])
     tried = [pod(one) for one in sorted(tries, key=lambda one: str(one["metadata"].get("creationTimestamp", "")))]
     latest = tried[-1].name if tried else ""
@@ -135,9 +135,7 @@ def _stopped(health: ModelHealth, rollout: Health) -> ModelHealth:
 
 def _unbound(index: Index, made: Object) -> Health | None:
     """What keeps a pod's volume away: more to the point than the scheduler's own message."""
-    spec = made["spec"]
-    template = spec["template"] if "template" in spec else spec["leaderWorkerTemplate"]["workerTemplate"]
-    volumes = template["spec"].get("volumes") or []
+    volumes = pod_template(made)["spec"].get("volumes") or []
     for name in (str((volume.get("persistentVolumeClaim") or {}).get("claimName", "")) for volume in volumes):
         found = index.by_name.get(("PersistentVolumeClaim", made["metadata"]["namespace"], name))
         health = claim(found) if found else None

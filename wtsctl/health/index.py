@@ -18,6 +18,19 @@ if TYPE_CHECKING:
 _INSTANCE = "app.kubernetes.io/instance"
 _REVISION = "deployment.kubernetes.io/revision"
 _HASH = "pod-template-hash"
+# What a Job downloads and pods wait for: templates/vllm.
+_WEIGHTS = "wtsctl/weights"
+
+
+def pod_template(made: Object) -> Object:
+    """The template of the pods of a Deployment or LeaderWorkerSet, of the latter's workers."""
+    spec = made["spec"]
+    template: Object = spec["template"] if "template" in spec else spec["leaderWorkerTemplate"]["workerTemplate"]
+    return template
+
+
+def _annotation(item: Object, name: str) -> str:
+    return str(((item.get("metadata") or {}).get("annotations") or {}).get(name, ""))
 
 
 @dataclass(slots=True)
@@ -67,7 +80,12 @@ class Index:
         # One that ended (evicted) has been replaced, unless it is all there is.
         return [one for one in health if one.phase is not Phase.PENDING] or health
 
-    def download(self, subject: Subject) -> Object | None:
-        """The latest Job that downloads the subject's weights; one that ended is there for a day."""
-        found = self.jobs.get((subject.namespace, subject.object_name), []) if subject.downloads else []
-        return max(found, key=lambda one: str(one["metadata"].get("creationTimestamp", "")), default=None)
+    def downloads(self, subject: Subject, made: Object) -> list[Object]:
+        """The Jobs that download the weights which the pods of `made` wait for, the latest last.
+
+        There may be some of other weights, from before a change or a way back; those that ended stay for a day.
+        """
+        weights = _annotation(pod_template(made), _WEIGHTS)
+        jobs = self.jobs.get((subject.namespace, subject.object_name), []) if weights else []
+        found = [one for one in jobs if _annotation(one, _WEIGHTS) == weights]
+        return sorted(found, key=lambda one: str(one["metadata"].get("creationTimestamp", "")))

@@ -28,6 +28,8 @@ _STUCK = {
     "PostStartHookError": Phase.STARTING,
     "RunContainerError": Phase.STARTING,
 }
+# The reason of a pod with an init container that runs.
+INITIALIZING = "PodInitializing"
 # For how long a reason has to stand before it is believed: the pod of a Deployment that was just corrected is
 # still there for a moment, and a crash may be the first answer to a dependency that is not up yet.
 _STUCK_SECONDS = 2.0
@@ -116,7 +118,7 @@ def _on_its_way(
     if initializing:
         first = initializing[0]
         if "running" in (first.get("state") or {}):
-            return Phase.STARTING, "PodInitializing", f"init container {first.get('name')} runs"
+            return Phase.STARTING, INITIALIZING, f"init container {first.get('name')} runs"
         return _not_running(first)
     containers = status.get("containerStatuses") or []
     down = next((one for one in containers if "running" not in (one.get("state") or {})), None)

@@ -45,6 +45,7 @@ def download(catalog: Catalog, workload: Workload, template: str) -> dict[str, A
         "environment": environment(ours, {name: value for name, value in spec.env.items() if name != _OFFLINE}),
         "resources": resources(spec.download.resources, "", 0),
         "seconds": int(parse_duration(spec.download.timeout)),
+        "weights": _hash(repositories),
         "marker": f"{_MARKERS}/{_hash(repositories)}",
     }
     around = [catalog.cache.claim, list(catalog.platform.image_pull_secrets), catalog.defaults.run_as_user]

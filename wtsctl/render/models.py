@@ -119,7 +119,7 @@ def _vllm(catalog: Catalog, workload: Workload, job: str) -> dict[str, Any]:
         arguments: of the server, in a stable order, `model.args` last
         environment: its variables, each once; tokens are references to Secrets
         download: the Job that downloads the weights (`name`, `image`, `repositories`, `environment`, `resources`,
-            `seconds`, and the file `marker` that it leaves), or `none`
+            `seconds`, a hash `weights` of the repositories, and the file `marker` that it leaves), or `none`
     """
     spec = workload.spec
     made = download(catalog, workload, job)
