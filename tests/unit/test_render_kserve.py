@@ -16,8 +16,9 @@ ROLE = "role: chat"
 
 
 def rendered(*changes: tuple[str, str]) -> dict[str, Manifest]:
-    """The manifests of the small catalog by identity."""
-    return {one.identity: one for one in render(loaded(changed(*changes, text=SMALL)).catalog, TEMPLATES)}
+    """The manifests of the model that KServe serves, by identity."""
+    made = render(loaded(changed(*changes, text=SMALL)).catalog, TEMPLATES, {"llama-3b"})
+    return {one.identity: one for one in made}
 
 
 def service(*changes: tuple[str, str]) -> dict[str, Any]:
