@@ -31,6 +31,14 @@ _LOOKED_AT: dict[str, tuple[str, ...]] = {
     "apps": ("deployments", "replicasets"),
     "discovery.k8s.io": ("endpointslices",),
 }
+# Beside these, where there are some: models of KServe's, models over several nodes, downloads of weights.
+_LOOKED_AT_IF_THERE = frozenset(
+    (
+        ("batch", "Job"),
+        ("leaderworkerset.x-k8s.io", "LeaderWorkerSet"),
+        ("serving.kserve.io", "InferenceService"),
+    )
+)
 # Kinds that are ruled by name, below.
 _NAMED = frozenset((("", "Secret"), ("", "ServiceAccount"), (_RBAC, "Role"), (_RBAC, "RoleBinding")))
 
@@ -53,6 +61,9 @@ def jobs(asked: Asked, documents: Iterable[Document]) -> Iterator[Job]:
     yield Job(_ACCOUNT, named, Stage.CONFIG, None, SHARED_PATH)
     by_namespace: dict[str, list[Document]] = defaultdict(list)
     unbound: list[Document] = []
+    if access.level == "deploy":
+        # Where the account itself is, which deploy looks at too.
+        by_namespace[account] = []
     for doc in documents:
         namespace = doc["metadata"].get("namespace")
         by_namespace[namespace].append(doc) if namespace else unbound.append(doc)
@@ -92,8 +103,9 @@ def _role(asked: Asked, namespace: str, docs: list[Document]) -> Iterator[Rule]:
     endpoints = _endpoints(asked, namespace)
     keys = [load.endpoint.key for load in asked.everything if load.namespace == namespace and load.endpoint.key]
     looked_at = dict(_LOOKED_AT)
-    if any(_kind(doc) == ("serving.kserve.io", "InferenceService") for doc in docs):
-        looked_at["serving.kserve.io"] = ("inferenceservices",)
+    rendered = {_kind(doc) for doc in docs}
+    for kind in sorted(_LOOKED_AT_IF_THERE & rendered):
+        looked_at[kind[0]] = (_plural(kind[1]),)
     if endpoints:
         # `watch` is how deploy waits; status asks once.
         verbs = ["list", "watch"] if access.level == "deploy" else ["list"]
