@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from wtsctl.render import kinds
@@ -43,12 +43,10 @@ def objects(asked: Asked) -> Iterator[tuple[dict[str, Any], Stage]]:
     catalog = asked.catalog
     for item in catalog.extra:
         metadata = dict(item["metadata"])
-        if metadata.get("namespace") is None:
-            known = kinds.cluster_scoped(item["apiVersion"], item["kind"])
-            given = "namespace" in metadata or known
+        if _in_no_namespace(item["apiVersion"], item["kind"], metadata):
             metadata.pop("namespace", None)
-            if not given:
-                metadata = {"name": metadata["name"], "namespace": catalog.defaults.namespace, **metadata}
+        elif metadata.get("namespace") is None:
+            metadata = {"name": metadata["name"], **metadata, "namespace": catalog.defaults.namespace}
         metadata["labels"] = {
             "app.kubernetes.io/component": "extra",
             **(metadata.get("labels") or {}),
@@ -56,3 +54,10 @@ def objects(asked: Asked) -> Iterator[tuple[dict[str, Any], Stage]]:
             "app.kubernetes.io/managed-by": MANAGED_BY,
         }
         yield {**item, "metadata": metadata}, stage(item["kind"])
+
+
+def _in_no_namespace(api_version: str, kind: str, metadata: Mapping[str, Any]) -> bool:
+    """Whether an object lies in no namespace: known of Kubernetes' own kinds, of others said by `namespace: null`."""
+    if kinds.cluster_scoped(api_version, kind):
+        return True
+    return not kinds.built_in(api_version) and "namespace" in metadata and metadata["namespace"] is None
