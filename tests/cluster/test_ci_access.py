@@ -14,7 +14,7 @@ import yaml
 from tests.cluster.recording import Recording, Right, recording
 from wtsctl.cluster import objects
 from wtsctl.cluster.config import connect
-from wtsctl.cluster.discovery import CONFIG_MAP, DEPLOYMENT, SECRET, Kind
+from wtsctl.cluster.discovery import CONFIG_MAP, DEPLOYMENT, NAMESPACE, SECRET, Kind
 from wtsctl.cluster.faults import ApiRefused
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ platform:
   monitoring: {{monitors: off, rules: off}}
   quota: {{mode: on}}
   priorityClass: {{name: {space}, value: 1000}}
-  access: {{mode: on, level: {level}}}
+  access: {{mode: on, level: {level}, namespace: {space}-ci}}
 """
 
 
@@ -76,7 +76,7 @@ def make(control_plane: Path, catalog: MakeCatalog, client: Client, space: str, 
             admin = catalog("first", "second", more=around(level, space), runtime="vllm", model="a/b", smoke=SMOKE)
             done = admin.json("deploy")
             assert done.code == 0, done.stderr
-            path = f"/api/v1/namespaces/{space}/serviceaccounts/{ACCOUNT}/token"
+            path = f"/api/v1/namespaces/{space}-ci/serviceaccounts/{ACCOUNT}/token"
             body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
             token = client.exchange("POST", path, body=body)[1]["status"]["token"]
             document = {
@@ -91,7 +91,7 @@ def make(control_plane: Path, catalog: MakeCatalog, client: Client, space: str, 
             return Ci(admin, tmp_path / "ci.kubeconfig", record)
 
         yield deployed
-    for kind, name in ((CLUSTER_ROLE, f"{space}-{ACCOUNT}"), (PRIORITY, space)):
+    for kind, name in ((CLUSTER_ROLE, f"{space}-{ACCOUNT}"), (PRIORITY, space), (NAMESPACE, f"{space}-ci")):
         with contextlib.suppress(ApiRefused):
             objects.delete(client, kind, "", name)
 
@@ -99,7 +99,7 @@ def make(control_plane: Path, catalog: MakeCatalog, client: Client, space: str, 
 def granted(client: Client, space: str) -> set[Right]:
     """Every verb on every resource that the account's roles give it."""
     found: set[Right] = set()
-    roles = [objects.get(client, ROLE, space, ACCOUNT)]
+    roles = [one for within in (space, f"{space}-ci") for one in objects.list_all(client, ROLE, within)[0]]
     whole = objects.list_all(client, CLUSTER_ROLE)[0]
     roles += [role for role in whole if role["metadata"]["name"] == f"{space}-{ACCOUNT}"]
     for role in roles:
@@ -159,7 +159,8 @@ def test_deploy_level(make: Any, client: Client, space: str, catalog: MakeCatalo
     gone = mine.json("delete", "--yes")
     assert gone.code == 0, gone.stderr
     kept = {identity for identity, outcome in gone.outcomes.items() if outcome == "kept"}
-    own = {f"{space}/{kind}/{ACCOUNT}" for kind in ("Role", "RoleBinding")}
+    own = {f"{within}/{kind}/{ACCOUNT}" for kind in ("Role", "RoleBinding") for within in (space, f"{space}-ci")}
+    own |= {f"{space}-ci/ServiceAccount/{ACCOUNT}", f"ClusterRole/{space}-{ACCOUNT}", f"Namespace/{space}-ci"}
     assert {*own, f"Namespace/{space}", f"PriorityClass/{space}"} <= kept
     for kind in (DEPLOYMENT, SECRET, CONFIG_MAP):
         left = [item["metadata"]["name"] for item in objects.list_all(client, kind, space)[0]]
@@ -168,6 +169,9 @@ def test_deploy_level(make: Any, client: Client, space: str, catalog: MakeCatalo
     anew = mine.json("deploy")
     assert anew.code == 0, anew.stderr
     extra = parts(space, asks=True)
+    # Only asked for where its list does not show that the account is as it should be.
+    own_account = f"/api/v1/namespaces/{space}-ci/serviceaccounts/{ACCOUNT}"
+    extra[Right("get", "", "serviceaccounts", f"{space}-ci")] = ("GET", own_account)
     assert all(allowed(ci, *request) for request in extra.values())
     unused = granted(client, space) - ci.recording.used - extra.keys()
     assert unused == set()
@@ -175,12 +179,14 @@ def test_deploy_level(make: Any, client: Client, space: str, catalog: MakeCatalo
     other = around("deploy", space).replace("value: 1000", "value: 2000")
     more = catalog("first", more=other, runtime="vllm", namespace=f"{space}-more", model="a/b")
     refused = ci(more).json("deploy")
-    assert (refused.code, refused.data) == (4, None)
+    assert refused.code == 4
+    assert refused.envelope["data"] is None
     assert f'in the namespace "{space}-more"' in refused.errors[0]["message"]
     # The administrator takes the rest.
     assert ci.admin("delete", "--yes").code == 0
-    with pytest.raises(ApiRefused, match="not found"):
-        objects.get(client, CLUSTER_ROLE, "", f"{space}-{ACCOUNT}")
+    for kind, name in ((CLUSTER_ROLE, f"{space}-{ACCOUNT}"), (PRIORITY, space), (NAMESPACE, f"{space}-ci")):
+        with pytest.raises(ApiRefused, match="not found"):
+            objects.get(client, kind, "", name)
 
 
 @pytest.mark.parametrize("level", ["status", "smoke-test"])
