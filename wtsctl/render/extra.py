@@ -46,7 +46,8 @@ def objects(asked: Asked) -> Iterator[tuple[dict[str, Any], Stage]]:
         if _in_no_namespace(item["apiVersion"], item["kind"], metadata):
             metadata.pop("namespace", None)
         elif metadata.get("namespace") is None:
-            metadata = {"name": metadata["name"], **metadata, "namespace": catalog.defaults.namespace}
+            metadata.pop("namespace", None)
+            metadata = {"name": metadata["name"], "namespace": catalog.defaults.namespace, **metadata}
         metadata["labels"] = {
             "app.kubernetes.io/component": "extra",
             **(metadata.get("labels") or {}),
