@@ -132,6 +132,14 @@ CASES = (
         "unencrypted",
         (Edit("Route", "llama-guard", ("spec", "tls"), GONE),),
     ),
+    Case(
+        "WTS413",
+        (("  safety: llama-guard\nagents", "  safety: llama-guard\n  expose: {kind: Route, host: a.example}\nagents"),),
+        "expose",
+        edits=(Edit("Route", "llamastack-server", ("spec", "tls"), GONE),),
+        also=frozenset({"WTS414"}),
+        name="llama-stack",
+    ),
     Case("WTS413", _exposed(f"expose: {{kind: Route}}\n  {_KEY}"), name="edge"),
     Case(
         "WTS414", _exposed("expose: {kind: Route, host: llm.example.com}"), "expose", "whoever reaches llm.example.com"

@@ -11,9 +11,11 @@ from urllib.parse import urlsplit
 from wtsctl.catalog.agent import Agent
 from wtsctl.catalog.fault import Path
 from wtsctl.catalog.model import Role
+from wtsctl.plan.findings.objects import identity, items
+from wtsctl.plan.findings.pods import Pod
 from wtsctl.plan.findings.rule import Hit, Rule, Severity
 from wtsctl.plan.findings.stack import registered_ids
-from wtsctl.plan.findings.subject import Pod, Subject, identity, items
+from wtsctl.plan.findings.subject import Subject
 
 _VIA_STACK = "llama-stack"
 # Names of tasks that ask for a verdict rather than for an answer.

@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterator
 
 from wtsctl.catalog.model import Runtime
+from wtsctl.plan.findings.pods import Container, Pod
 from wtsctl.plan.findings.rule import Hit, Rule, Severity
-from wtsctl.plan.findings.subject import Container, Pod, Subject
+from wtsctl.plan.findings.subject import Subject
 
 _VLLM_KEYS: dict[str, str] = {
     "--model": "model",

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from wtsctl.catalog.fault import Path
+from wtsctl.plan.findings.pods import Pod
 from wtsctl.plan.findings.rule import Hit, Rule, Severity
-from wtsctl.plan.findings.subject import Pod, Subject
+from wtsctl.plan.findings.subject import Subject
 
 # Tags that projects move to whatever they built last.
 _MOVING = frozenset(("latest", "main", "master", "nightly", "edge", "dev", "develop", "head"))

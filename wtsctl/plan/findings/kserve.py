@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from wtsctl.plan.findings.objects import mapping
 from wtsctl.plan.findings.rule import Hit, Rule, Severity
-from wtsctl.plan.findings.subject import Subject, mapping
+from wtsctl.plan.findings.subject import Subject
 
 # What KServe's huggingface runtime answers before vLLM has loaded.
 _TOO_EARLY = frozenset(("/", "/v2/health/ready", "/v2/health/live", "/v2", "/v1/models", "/openai/v1/models"))

@@ -7,8 +7,10 @@ from fractions import Fraction
 
 from wtsctl.catalog.fault import Path
 from wtsctl.catalog.model import Runtime
+from wtsctl.plan.findings.objects import items, last_option, mapping, quantity, split_words
+from wtsctl.plan.findings.pods import Pod
 from wtsctl.plan.findings.rule import Hit, Rule, Severity
-from wtsctl.plan.findings.subject import Pod, Subject, items, last_option, mapping, quantity, split_words
+from wtsctl.plan.findings.subject import Subject
 from wtsctl.plan.fit import Serving, fit, splits
 from wtsctl.plan.gpus import GIB, gpu
 from wtsctl.plan.serving import Unknown

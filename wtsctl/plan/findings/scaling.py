@@ -7,8 +7,10 @@ from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from typing import Any
 
+from wtsctl.plan.findings.objects import identity, mapping, number, quantity
+from wtsctl.plan.findings.pods import Container, Pod
 from wtsctl.plan.findings.rule import Hit, Rule, Severity
-from wtsctl.plan.findings.subject import Container, Pod, Subject, identity, mapping, number, quantity
+from wtsctl.plan.findings.subject import Subject
 
 _SCALERS = ("HorizontalPodAutoscaler", "ScaledObject")
 # What a quota calls the sums that are computed here; every other key is left to the cluster.

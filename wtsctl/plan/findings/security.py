@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from wtsctl.plan.findings.objects import identity, items, mapping, words
+from wtsctl.plan.findings.pods import Container, Pod, devices
 from wtsctl.plan.findings.rule import Hit, Rule, Severity
-from wtsctl.plan.findings.subject import Container, Pod, Subject, devices, identity, items, mapping, words
+from wtsctl.plan.findings.subject import Subject
 
 _HOST = ("hostNetwork", "hostPID", "hostIPC")
 # Volumes that the `restricted` standard allows.

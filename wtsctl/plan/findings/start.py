@@ -8,8 +8,10 @@ from typing import Any
 
 from wtsctl.catalog.model import Runtime
 from wtsctl.plan.findings.memory import load_seconds
+from wtsctl.plan.findings.objects import items, mapping, number
+from wtsctl.plan.findings.pods import Container, Pod, devices
 from wtsctl.plan.findings.rule import Hit, Rule, Severity
-from wtsctl.plan.findings.subject import Container, Pod, Subject, devices, items, mapping, number
+from wtsctl.plan.findings.subject import Subject
 
 # Kubernetes' own defaults: kubernetes.io/docs/reference/kubernetes-api/workload-resources.
 _PROGRESS_SECONDS = 600

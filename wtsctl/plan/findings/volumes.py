@@ -8,10 +8,12 @@ from collections.abc import Iterator
 
 from wtsctl.catalog.model import Runtime
 from wtsctl.catalog.quantity import parse_quantity
+from wtsctl.plan.findings.objects import mapping
+from wtsctl.plan.findings.pods import Pod
 from wtsctl.plan.findings.rule import Hit, Rule, Severity
 from wtsctl.plan.findings.scaling import most_pods
 from wtsctl.plan.findings.start import surge_pods
-from wtsctl.plan.findings.subject import Pod, Subject, mapping
+from wtsctl.plan.findings.subject import Subject
 from wtsctl.plan.gpus import GIB
 from wtsctl.plan.serving import Unknown
 
