@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from wtsctl.commands import completion
+
 
 class Output(StrEnum):
     """How a result is written on stdout."""
@@ -19,7 +21,13 @@ class Output(StrEnum):
 File = Annotated[Path, typer.Option("--file", "-f", metavar="FILE", help="The catalog to read.", show_default=True)]
 Profile = Annotated[
     str | None,
-    typer.Option("--profile", metavar="NAME", help="Profile of the catalog to merge in.", envvar="WTSCTL_PROFILE"),
+    typer.Option(
+        "--profile",
+        metavar="NAME",
+        help="Profile of the catalog to merge in.",
+        envvar="WTSCTL_PROFILE",
+        autocompletion=completion.profiles,
+    ),
 ]
 Kubeconfig = Annotated[
     Path | None,
@@ -42,7 +50,10 @@ ApiVersions = Annotated[
     ),
 ]
 Models = Annotated[
-    list[str] | None, typer.Argument(metavar="MODEL", help="Names, aliases or globs of models; none: all.")
+    list[str] | None,
+    typer.Argument(
+        metavar="MODEL", help="Names, aliases or globs of models; none: all.", autocompletion=completion.models
+    ),
 ]
 
 DEFAULT_FILE = Path("models.yaml")

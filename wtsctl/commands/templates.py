@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wtsctl.commands import options
+from wtsctl.commands import completion, options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,9 +17,19 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="List, show and copy the templates that manifests are rendered from.", no_args_is_help=True)
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="A template, such as vllm/deployment.yaml.j2.")]
+Name = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME", help="A template, such as vllm/deployment.yaml.j2.", autocompletion=completion.templates
+    ),
+]
 Names = Annotated[
-    list[str] | None, typer.Argument(metavar="NAME", help="Templates, such as vllm/deployment.yaml.j2 or 'vllm/*'.")
+    list[str] | None,
+    typer.Argument(
+        metavar="NAME",
+        help="Templates, such as vllm/deployment.yaml.j2 or 'vllm/*'.",
+        autocompletion=completion.templates,
+    ),
 ]
 All = Annotated[bool, typer.Option("--all", help="Copy every template.")]
 Folder = Annotated[Path, typer.Option("--output-dir", metavar="DIR", help="Folder to copy to, made if missing.")]
