@@ -67,6 +67,26 @@ _ENTRIES = (
     "Profile",
 )
 
+# The keys of an entry that has many, by what they are about; a test fails where one is left out.
+_GROUPS: dict[str, dict[str, tuple[str, ...]]] = {
+    "Model": {
+        "what is served": ("name", "aliases", "runtime", "model", "role", "image", "replicas"),
+        "GPUs and memory": (
+            *("gpus", "gpu", "parallel", "maxModelLen", "dtype", "quantization", "kvCacheDtype"),
+            *("gpuMemoryUtilization", "maxNumSeqs", "config"),
+        ),
+        "what the server does": (
+            *("chatTemplate", "toolCalling", "reasoningParser", "lora", "apiKey", "args", "env", "kserve", "threads"),
+        ),
+        "its pods": (
+            *("resources", "startupTimeout", "download", "nodeSelector", "tolerations", "priorityClassName"),
+            "autoscale",
+        ),
+        "where it is": ("namespace", "service", "expose", "path", "patches"),
+        "what it has to answer": ("smoke", "budgets"),
+    }
+}
+
 
 def keys(schema: dict[str, Any]) -> str:
     """A section for each entry of models.yaml, with a table of its keys."""
@@ -81,8 +101,22 @@ def keys(schema: dict[str, Any]) -> str:
     parts = ["### At the top\n", *_table(schema, definitions)]
     for name in _ENTRIES:
         entry = definitions[name]
-        parts += [f"### {name}\n", f"{entry['description']}\n", *_table(entry, definitions)]
+        parts += [f"### {name}\n", f"{entry['description']}\n", *_tables(name, entry, definitions)]
     return "\n".join(parts)
+
+
+def _tables(name: str, entry: dict[str, Any], definitions: dict[str, Any]) -> Iterator[str]:
+    """The keys of an entry, in one table for each group of them."""
+    groups = _GROUPS.get(name)
+    if groups is None:
+        yield from _table(entry, definitions)
+        return
+    listed = [key for group in groups.values() for key in group]
+    if sorted(listed) != sorted(entry["properties"]):
+        raise SystemExit(f"generate.py: _GROUPS[{name!r}] differs in {set(listed) ^ set(entry['properties'])}")
+    for title, group in groups.items():
+        yield f"{title[0].upper()}{title[1:]}:\n"
+        yield from _table({**entry, "properties": {key: entry["properties"][key] for key in group}}, definitions)
 
 
 def _table(entry: dict[str, Any], definitions: dict[str, Any]) -> Iterator[str]:
@@ -108,8 +142,10 @@ def _kind(value: dict[str, Any], definitions: dict[str, Any]) -> str:
         return _referred(value["$ref"].rpartition("/")[2], definitions)
     if "const" in value or "enum" in value:
         return " · ".join(f"`{word}`" for word in value.get("enum") or [value["const"]])
-    if "type" not in value:
-        return "anything"
+    return _typed(value, definitions) if "type" in value else "anything"
+
+
+def _typed(value: dict[str, Any], definitions: dict[str, Any]) -> str:
     kind = next(iter([value["type"]] if isinstance(value["type"], str) else value["type"]))
     if kind == "array":
         inner = _kind(value["items"], definitions)
