@@ -20,6 +20,7 @@ import pytest
 from wtsctl.errors import SandboxError
 from wtsctl.sandbox import build, debian, launch, lifecycle, toolchain
 from wtsctl.sandbox.layout import Layout
+from wtsctl.sandbox.lock import locked
 
 CONTROL_PLANE = "test-control-plane"
 EVERY_KIND = "test-every-kind"
@@ -130,7 +131,8 @@ def every_kind(request: pytest.FixtureRequest) -> Cluster:
     except SandboxError as error:
         unavailable(str(error))
     cluster = _start(request.config, EVERY_KIND, node=False)
-    crds.install(Client(connect(cluster.kubeconfig)), wanted)
+    with locked(cluster.layout.state / "crds.lock", "another process applies custom resource definitions", tell):
+        crds.install(Client(connect(cluster.kubeconfig)), wanted)
     return cluster
 
 
