@@ -17,8 +17,11 @@ from wtsctl.health.index import Index
 from wtsctl.health.model import Answer, Subject
 from wtsctl.health.state import Phase
 from wtsctl.health.wait import Verdict, Waited
+from wtsctl.plan.changes import Action, Change, Field
+from wtsctl.plan.impact import Effect, Impact
 from wtsctl.render.job import Stage
 from wtsctl.render.manifest import Manifest
+from wtsctl.report.changes import ChangeReport
 from wtsctl.report.delete import delete_data
 from wtsctl.report.deploy import DeployReport
 from wtsctl.report.status import status_data
@@ -46,10 +49,13 @@ def documents() -> list[dict[str, Any]]:
     doc = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "ready", "namespace": "dep-fix"}}
     manifest = Manifest(doc, Stage.MODELS, "vllm/service.yaml.j2", "ready", "llm/ready")
     applied = ApplyResult((Applied(manifest, Outcome.CREATED),))
+    fields = (Field("spec.type", None, "ClusterIP"),)
+    change = Change(manifest.identity, "models", "ready", Action.CONFIGURE, fields)
+    plan = ChangeReport([change], [Impact("ready", Effect.RESTARTS, 1, 4, 90.0, True, False, "restarts ready")])
     waited = {"ready": Waited(health, Verdict.READY, 1.0)}
     return [
         status_data([health], endpoints, evidence),
-        DeployReport(applied, waited, endpoints, evidence, ["w"], dry_run=False).data(),
+        DeployReport(applied, waited, endpoints, evidence, ["w"], dry_run=False, plan=plan).data(),
         delete_data([Target(DEPLOYMENT, "llm", "ready", "uid", Fate.DELETED)], ["left"]),
     ]
 

@@ -37,3 +37,22 @@ def select(workloads: Sequence[Workload], patterns: Sequence[str]) -> tuple[Work
 
 def _is_glob(pattern: str) -> bool:
     return any(character in pattern for character in "*?[")
+
+
+def of_roles(workloads: Sequence[Workload], roles: Sequence[str]) -> tuple[Workload, ...]:
+    """The workloads that have one of the roles; all of them without roles.
+
+    Raises:
+        SelectionError: a role is nobody's.
+    """
+    if not roles:
+        return tuple(workloads)
+    chosen = tuple(load for load in workloads if load.spec.role in roles)
+    lacking = [role for role in dict.fromkeys(roles) if all(load.spec.role != role for load in chosen)]
+    if lacking:
+        known = ", ".join(sorted({load.spec.role for load in workloads}))
+        hint = f"there are: {known}" if known else ""
+        raise SelectionError.of(
+            [Problem(SelectionError.code, f"no model has the role '{role}'", hint=hint) for role in lacking]
+        )
+    return chosen

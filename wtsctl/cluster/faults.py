@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from wtsctl.errors import ClusterError, ClusterRefused, ClusterUnauthorized, ClusterUnreachable, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from wtsctl.cluster.config import Connection
 
@@ -27,12 +27,23 @@ class ApiRefused(ClusterRefused):
     Attributes:
         status: the HTTP status.
         reason: Status.reason, such as `Forbidden`, `Conflict`, `Invalid`, `NotFound`; may be empty.
+        causes: of a conflict, each field with its field manager; of an invalid object, each field with what is wrong.
     """
 
-    def __init__(self, status: int, reason: str, message: str, *, where: str = "", hint: str = "") -> None:
+    def __init__(
+        self,
+        status: int,
+        reason: str,
+        message: str,
+        *,
+        where: str = "",
+        hint: str = "",
+        causes: Iterable[tuple[str, str]] = (),
+    ) -> None:
         super().__init__(message, where=where, hint=hint)
         self.status = status
         self.reason = reason
+        self.causes = tuple(causes)
 
     @property
     def problem(self) -> Problem:
@@ -151,10 +162,12 @@ def refused(status: int, body: Mapping[str, Any] | None, text: str, where: str, 
             f"fields are owned by someone else: {owned}",
             where=where,
             hint="leave those fields to their owner, or take them over with --force-conflicts",
+            causes=[(str(cause.get("field", "?")), _manager(str(cause.get("message", "")))) for cause in conflicts],
         )
     if reason == "Invalid" and causes:
         fields = "; ".join(f"{cause.get('field', '?')}: {cause.get('message', '')}" for cause in causes)
-        return ApiRefused(status, reason, fields, where=where)
+        each = [(str(cause.get("field", "?")), str(cause.get("message", ""))) for cause in causes]
+        return ApiRefused(status, reason, fields, where=where, causes=each)
     hints = {
         "Forbidden": "someone with more rights has to grant this, or use another --context",
         "TooManyRequests": "the API server is overloaded; try again later",
@@ -162,6 +175,12 @@ def refused(status: int, body: Mapping[str, Any] | None, text: str, where: str, 
     if reason == "Forbidden" and " is forbidden: User " not in message:
         hints = {}  # quota, Pod Security or another admission plugin, which says itself what it wants
     return ApiRefused(status, reason, message or f"HTTP {status}", where=where, hint=hints.get(reason, ""))
+
+
+def _manager(message: str) -> str:
+    """The field manager of `conflict with "kubectl" with subresource "scale" using apps/v1`."""
+    parts = message.split('"')
+    return parts[1] if len(parts) > 2 else ""  # noqa: PLR2004
 
 
 def _unauthorized(connection: Connection) -> ClusterUnauthorized:
@@ -189,6 +208,7 @@ def no_such_kind(api_version: str, kind: str, where: str = "") -> ApiRefused:
 
 _INSTALLERS = {
     "serving.kserve.io/": "KServe (https://kserve.github.io/website), or use `runtime: vllm` for these models",
+    "leaderworkerset.x-k8s.io/": "LeaderWorkerSet (https://lws.sigs.k8s.io)",
     "llamastack.io/": "the Llama Stack operator",
     "route.openshift.io/": "nothing on plain Kubernetes: Routes exist on OpenShift only",
     "monitoring.coreos.com/": "the Prometheus operator",

@@ -1,21 +1,21 @@
-"""`wtsctl deploy`: apply the catalog's objects, then wait until every model answers."""
+"""`wtsctl deploy`: say what changes, apply it, then wait until every model answers."""
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from wtsctl.commands import options
+from wtsctl.commands.desired import Only, Part, Roles, Wanted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from wtsctl.cluster.apply import ApplyResult
-    from wtsctl.cluster.client import Client
-    from wtsctl.cluster.discovery import Discovery
-    from wtsctl.cluster.prepare import Options
+    from wtsctl.cluster.apply import Applied, ApplyResult
+    from wtsctl.commands.planned import Place, Planned
     from wtsctl.commands.readiness import Looked
     from wtsctl.errors import ExitCode, Problem
     from wtsctl.health.wait import Waited
@@ -28,13 +28,23 @@ Timeout = Annotated[
 ]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Apply, and do not wait for the models.")]
 DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Let the API server check and answer every change, and change nothing.")
+    bool, typer.Option("--dry-run", help="Show the plan, checked by the API server object by object; change nothing.")
 ]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask. Without a terminal nobody is asked in any case.")]
 Parallel = Annotated[
     int, typer.Option("--parallel", metavar="N", min=1, max=64, help="Objects of one stage applied at once.")
 ]
 ForceConflicts = Annotated[
     bool, typer.Option("--force-conflicts", help="Take over what another tool or catalog owns, instead of failing.")
+]
+RecreateNames = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--recreate",
+        metavar="MODEL|KIND/NAME",
+        help="Delete and make again: what of a model cannot be changed in place, or one object; repeatable. A volume "
+        "only as persistentvolumeclaim/NAME.",
+    ),
 ]
 # What one endpoint may take to list its models before it is asked again.
 _PROBE_SECONDS = 5.0
@@ -44,18 +54,20 @@ _PROBE_SECONDS = 5.0
 class _Run:
     """One deploy: where, of what, how."""
 
-    client: Client
-    discovery: Discovery
+    place: Place
     looked: Looked
     screen: Terminal
-    apply: Options
     timeout: float
     wait: bool
+    dry_run: bool
+    ask: bool
 
 
 def deploy(
     *,
     models: options.Models = None,
+    role: Roles = None,
+    only: Only = None,
     file: options.File = options.DEFAULT_FILE,
     profile: options.Profile = None,
     templates: options.Templates = None,
@@ -64,8 +76,10 @@ def deploy(
     timeout: Timeout = "15m",
     no_wait: NoWait = False,
     dry_run: DryRun = False,
+    yes: Yes = False,
     parallel: Parallel = 8,
     force_conflicts: ForceConflicts = False,
+    recreate: RecreateNames = None,
     output: options.Format = options.Output.TABLE,
     no_color: options.NoColor = False,
     quiet: options.Quiet = False,
@@ -73,84 +87,107 @@ def deploy(
 ) -> None:
     """Make the cluster look like the catalog, and wait until every model answers under its name.
 
-    Namespaces come first, then configuration, then models, then Llama Stack; the objects of one stage are applied
-    at once. What is `auto` in the catalog is applied where the cluster serves its kind. A model that cannot start
-    ends its own wait with the cause; the others go on. With MODEL, only those models and what they share are
-    applied, without Llama Stack. Running it again continues where it stopped.
+    First the plan: what is created and what changes, field by field, and what restarts. On a terminal it asks before
+    anything restarts, is made again or is taken over. Namespaces come first, then configuration, then models, then
+    Llama Stack; the objects of one stage are applied at once. What is `auto` in the catalog is applied where the
+    cluster serves its kind. A model that cannot start ends its own wait with the cause; the others go on. With MODEL
+    or --role, only those models and what they share are applied, without Llama Stack. Running it again continues
+    where it stopped.
     """
-    from wtsctl.commands.inputs import read_catalog, read_templates, seconds, terminal
+    from wtsctl.commands.inputs import seconds, terminal
     from wtsctl.report.result import finish
 
     def body(screen: Terminal) -> Result:
-        from wtsctl.catalog.selection import select
         from wtsctl.cluster.client import Client
         from wtsctl.cluster.config import connect
         from wtsctl.cluster.discovery import Discovery
         from wtsctl.cluster.prepare import Options
+        from wtsctl.commands.desired import desired, read, served
+        from wtsctl.commands.planned import Place, recreating
         from wtsctl.commands.readiness import Looked
-        from wtsctl.commands.secrets import keep_or_refuse, read_values
-        from wtsctl.errors import TemplateError
-        from wtsctl.render.job import Stage
-        from wtsctl.render.manifest import ask, render
-        from wtsctl.render.secrets import sources, wanted_secrets
 
         within = seconds(timeout, "--timeout")
-        loaded = read_catalog(file, profile)
-        chosen = select(loaded.workloads, models or ())
+        wanted = Wanted(models or (), role or (), only or (), file, profile, templates)
+        loaded, chosen = read(wanted)
         client = Client(connect(kubeconfig, context), connections=max(16, parallel))
         screen.note(f"deploying {loaded.catalog.name} to {client.connection.host}")
         discovery = Discovery(client)
-        named = {one.name for one in chosen} if models else None
-        secrets = wanted_secrets(ask(loaded.catalog, named))
-        values = read_values(sources(secrets), file)
-        texts = read_templates(templates, screen.warn)
-        manifests = render(
-            loaded.catalog, texts, named, knows=discovery.serves, secrets=values.known, where=loaded.where
+        made = desired(wanted, (loaded, chosen), client, discovery, screen)
+        stack = not wanted.some and wanted.has(Part.LLAMA_STACK)
+        looked = Looked(loaded, chosen if wanted.has(Part.MODELS) else (), llama_stack=stack)
+        place = Place(
+            client,
+            discovery,
+            loaded.catalog.name,
+            served(loaded, chosen, llama_stack=not wanted.some),
+            Options(parallel=parallel, force=force_conflicts),
+            recreating(recreate or (), made.manifests),
         )
-        if not any(one.stage >= Stage.MODELS for one in manifests):
-            raise TemplateError("the templates render no object for any model", hint="compare with `wtsctl render`")
-        keep_or_refuse(client, secrets, values, screen)
-        looked = Looked(loaded, chosen, llama_stack=not models)
-        how = Options(parallel=parallel, force=force_conflicts, dry_run=dry_run)
-        run = _Run(client, discovery, looked, screen, how, within, wait=not (no_wait or dry_run))
-        return _deployed(run, manifests)
+        run = _Run(
+            place,
+            looked,
+            screen,
+            within,
+            wait=not (no_wait or dry_run) and bool(looked.subjects),
+            dry_run=dry_run,
+            ask=not yes and sys.stdin.isatty() and sys.stderr.isatty(),
+        )
+        return _deployed(run, made.manifests)
 
     screen = terminal(no_color=no_color, quiet=quiet, verbose=verbose)
     finish("deploy", screen, body, as_json=output is options.Output.JSON)
 
 
 def _deployed(run: _Run, manifests: Sequence[Manifest]) -> Result:
-    from wtsctl.cluster.apply import ApplyResult, apply_all
-    from wtsctl.cluster.observe import own_labels
-    from wtsctl.cluster.prepare import prepare
-    from wtsctl.errors import ClusterError, ExitCode, Problem
-    from wtsctl.report.deploy import applied_line, counts
+    from wtsctl.cluster.apply import ApplyResult
+    from wtsctl.commands.planned import planned, stopped
+    from wtsctl.errors import ExitCode, Problem
+    from wtsctl.report.deploy import counts
 
     try:
-        labels = own_labels(run.looked.catalog)
-        prepared = prepare(run.client, run.discovery, manifests, labels, run.apply)
+        plan = planned(run.place, manifests, run.screen, check_new=run.dry_run)
+        problems = [one.problem for one in plan.compared if one.problem]
+        if problems or run.dry_run:
+            done = ApplyResult.foreseen(plan.compared, refused=not run.dry_run)
+            run.screen.note(f"checked: {counts(done.objects)}")
+            return _result(run, done, ExitCode.CLUSTER if problems else ExitCode.OK, problems, plan=plan)
+        if ended := stopped(run.place, plan, run.screen, ask=run.ask):
+            done = ApplyResult.foreseen(plan.compared, refused=True)
+            return _result(run, done, *ended, plan=plan)
     except KeyboardInterrupt:
         problem = Problem("interrupted", "interrupted before anything was applied")
         return _result(run, ApplyResult(()), ExitCode.INTERRUPTED, [problem])
-    applied = apply_all(run.client, prepared, run.apply, lambda one: run.screen.detail(applied_line(one)))
-    run.screen.note(f"{'checked' if run.apply.dry_run else 'applied'}: {counts(applied.objects)}")
+    return _applied(run, plan)
+
+
+def _applied(run: _Run, plan: Planned) -> Result:
+    from wtsctl.cluster.apply import apply_all
+    from wtsctl.errors import ClusterError, ExitCode, Problem
+    from wtsctl.report.deploy import applied_line, counts
+
+    def told(one: Applied) -> None:
+        run.screen.detail(applied_line(one))
+
+    applied = apply_all(run.place.client, plan.prepared, run.place.options, told, plan.compared)
+    run.screen.note(f"applied: {counts(applied.objects)}")
     for one in applied.objects:
         if one.manifest.kind == "Secret" and one.note:
             # Whoever gave a value has to hear that another one is in use.
             run.screen.warn(f"{one.manifest.identity}: {one.note}")
     if applied.interrupted or applied.error or not applied.complete:
-        return _result(run, applied, *_unfinished(applied))
+        return _result(run, applied, *_unfinished(applied), plan=plan)
     if not run.wait:
-        return _result(run, applied, ExitCode.OK, [])
+        return _result(run, applied, ExitCode.OK, [], plan=plan)
     everything = f"all {len(applied.objects)} objects were applied and the models go on starting; `wtsctl status`"
     try:
-        return _waited(run, applied)
+        return _waited(run, applied, plan)
     except KeyboardInterrupt:
         text = f"interrupted while waiting; {everything} shows them, and a second deploy waits again"
-        return _result(run, applied, ExitCode.INTERRUPTED, [Problem("interrupted", text)])
+        return _result(run, applied, ExitCode.INTERRUPTED, [Problem("interrupted", text)], plan=plan)
     except ClusterError as error:
         text = f"the models cannot be watched any more; {everything} shows them once that is mended"
-        return _result(run, applied, error.exit_code, [*error.problems, Problem("deploy.not-watched", text)])
+        problems = [*error.problems, Problem("deploy.not-watched", text)]
+        return _result(run, applied, error.exit_code, problems, plan=plan)
 
 
 def _unfinished(applied: ApplyResult) -> tuple[ExitCode, list[Problem]]:
@@ -172,7 +209,7 @@ def _unfinished(applied: ApplyResult) -> tuple[ExitCode, list[Problem]]:
     return ExitCode.CLUSTER, problems
 
 
-def _waited(run: _Run, applied: ApplyResult) -> Result:
+def _waited(run: _Run, applied: ApplyResult, plan: Planned) -> Result:
     import time
 
     from wtsctl.cluster.watch import Follower
@@ -182,8 +219,10 @@ def _waited(run: _Run, applied: ApplyResult) -> Result:
     from wtsctl.report.deploy import unready
     from wtsctl.report.progress import ProgressView
 
-    with Follower(run.client, run.looked.selections) as follower:
-        answers = Answers(run.client.connection, run.looked.endpoints, _PROBE_SECONDS, run.looked.file, follower.wake)
+    with Follower(run.place.client, run.looked.selections) as follower:
+        answers = Answers(
+            run.place.client.connection, run.looked.endpoints, _PROBE_SECONDS, run.looked.file, follower.wake
+        )
 
         def trouble() -> str:
             return str(follower.trouble.problems[0].message) if follower.trouble else ""
@@ -202,7 +241,7 @@ def _waited(run: _Run, applied: ApplyResult) -> Result:
     problems = unready(waited, run.timeout)
     if problems and follower.trouble:
         problems += follower.trouble.problems
-    return _result(run, applied, ExitCode.NOT_READY if problems else ExitCode.OK, problems, waited)
+    return _result(run, applied, ExitCode.NOT_READY if problems else ExitCode.OK, problems, waited=waited, plan=plan)
 
 
 def _result(
@@ -210,16 +249,19 @@ def _result(
     applied: ApplyResult,
     code: ExitCode,
     problems: Sequence[Problem],
+    *,
     waited: Mapping[str, Waited] | None = None,
+    plan: Planned | None = None,
 ) -> Result:
     from wtsctl.commands.readiness import evidence_of
     from wtsctl.report.deploy import DeployReport
     from wtsctl.report.result import Result
 
     waited = waited or {}
-    warnings = run.client.take_warnings()
+    warnings = run.place.client.take_warnings()
     for warning in warnings:
         run.screen.warn(f"warning: {warning}")
-    evidence = evidence_of(run.client, [one.health for one in waited.values()])
-    report = DeployReport(applied, waited, run.looked.addresses, evidence, warnings, dry_run=run.apply.dry_run)
+    evidence = evidence_of(run.place.client, [one.health for one in waited.values()])
+    foreseen = plan.report if plan else None
+    report = DeployReport(applied, waited, run.looked.addresses, evidence, warnings, dry_run=run.dry_run, plan=foreseen)
     return Result(data=report.data(), show=report.show, exit_code=code, problems=tuple(problems))

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from wtsctl.cluster.apply import Applied, ApplyResult
     from wtsctl.cluster.observe import Evidence
     from wtsctl.health.wait import Waited
+    from wtsctl.report.changes import ChangeReport
     from wtsctl.report.terminal import Terminal
 
 _STYLES = {Outcome.FAILED: "bold red", Outcome.UNKNOWN: "red", Outcome.NOT_APPLIED: "yellow", Outcome.UNCHANGED: "dim"}
@@ -58,6 +59,7 @@ class DeployReport:
         evidence: events and logs of the models that are not ready.
         warnings: of the API server.
         dry_run: whether nothing was changed.
+        plan: what was to be done; None where it did not come to that.
     """
 
     applied: ApplyResult
@@ -66,11 +68,13 @@ class DeployReport:
     evidence: Mapping[str, Evidence]
     warnings: Sequence[str]
     dry_run: bool
+    plan: ChangeReport | None = None
 
     def data(self) -> dict[str, Any]:
         """The `data` of `deploy -o json`; docs/reference/status-fields.md describes the fields."""
         return {
             "dryRun": self.dry_run,
+            "plan": self.plan.data() if self.plan else None,
             "objects": [
                 {
                     "identity": one.manifest.identity,
@@ -93,6 +97,9 @@ class DeployReport:
         """Write the models on stdout, or the objects where no model was waited for."""
         if self.waited:
             self._show_models(terminal)
+        elif self.dry_run and self.plan:
+            for line in self.plan.lines(created=True):
+                terminal.write(f"{line}\n")
         elif self.applied.objects:
             self._show_objects(terminal)
 

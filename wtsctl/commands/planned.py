@@ -1,0 +1,150 @@
+"""From manifests to a plan that may be applied: what changes, whether someone agrees, and whether it still holds."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from wtsctl.cluster.client import Client
+    from wtsctl.cluster.discovery import Discovery
+    from wtsctl.cluster.dryrun import Compared, Recreate
+    from wtsctl.cluster.prepare import Options, Prepared
+    from wtsctl.errors import ExitCode, Problem
+    from wtsctl.plan.impact import Served
+    from wtsctl.render.manifest import Manifest
+    from wtsctl.report.changes import ChangeReport
+    from wtsctl.report.terminal import Terminal
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a catalog is deployed, and how.
+
+    Attributes:
+        client: the cluster.
+        discovery: its kinds.
+        catalog: name of the catalog.
+        served: the servers that users know.
+        options: how to apply.
+        recreate: what may be deleted and made again.
+    """
+
+    client: Client
+    discovery: Discovery
+    catalog: str
+    served: Sequence[Served]
+    options: Options
+    recreate: Recreate
+
+    @property
+    def labels(self) -> str:
+        """The selector of what is the catalog's."""
+        from wtsctl.cluster.observe import own_labels
+
+        return own_labels(self.catalog)
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What is to be done: the cluster's part, and the same to be shown."""
+
+    prepared: Prepared
+    compared: Sequence[Compared]
+    report: ChangeReport
+
+
+def planned(place: Place, manifests: Sequence[Manifest], screen: Terminal, *, check_new: bool) -> Planned:
+    """What a deploy of the manifests does, and what it means; said on stderr, unless it is all that is asked for.
+
+    Args:
+        place: where.
+        manifests: in the order of a deploy.
+        screen: hears of it.
+        check_new: also what is not there yet is checked by the API server, and nothing will be applied.
+
+    Raises:
+        ClusterError: the cluster cannot be spoken to, or cannot take the manifests.
+    """
+    from wtsctl.cluster.dryrun import compare, last_pods
+    from wtsctl.cluster.prepare import prepare
+    from wtsctl.plan.impact import impacts
+    from wtsctl.report.changes import ChangeReport
+
+    prepared = prepare(place.client, place.discovery, manifests, place.labels, place.options)
+
+    def told(count: int) -> None:
+        screen.detail(f"asking the API server about {count} of {len(manifests)} objects")
+
+    compared = compare(place.client, prepared, place.options, check_new=check_new, recreate=place.recreate, told=told)
+    changes = [(one.change, one.live, one.manifest.doc) for one in compared]
+    pods = last_pods(place.client, compared, place.labels)
+    report = ChangeReport([one for one, _, _ in changes], impacts(changes, place.served, pods))
+    if not check_new:
+        for line in report.lines(created=bool(screen.verbosity)):
+            screen.note(line)
+    return Planned(prepared, compared, report)
+
+
+def stopped(place: Place, plan: Planned, screen: Terminal, *, ask: bool) -> tuple[ExitCode, list[Problem]] | None:
+    """Why a plan is not applied: the person at the terminal says no, or the cluster is another one by now.
+
+    Args:
+        place: where.
+        plan: what is to be done.
+        screen: where it stands already, unless it is quiet.
+        ask: whether a person may be asked; of what nobody notices nobody is.
+
+    Raises:
+        ClusterError: the cluster cannot be spoken to.
+    """
+    from wtsctl.cluster.dryrun import moved
+    from wtsctl.cluster.prepare import prepare
+    from wtsctl.errors import ExitCode, Problem
+    from wtsctl.plan.impact import disruptive
+
+    if ask and any(disruptive(one) for one in plan.report.changes):
+        if screen.quiet:
+            for line in plan.report.lines(created=False):
+                screen.warn(line)
+        if not _agreed():
+            return ExitCode.INTERRUPTED, [Problem("interrupted", "nothing was applied")]
+    if not any(one.write and one.live is not None for one in plan.compared):
+        return None
+    manifests = [one.manifest for one in plan.compared]
+    now = prepare(place.client, place.discovery, manifests, place.labels, place.options)
+    hint = "nothing was applied; deploy again to see the plan for what is there now"
+    changed = [Problem("deploy.changed", text, where, hint) for where, text in moved(plan.compared, now)]
+    return (ExitCode.CLUSTER, changed) if changed else None
+
+
+def _agreed() -> bool:
+    """Whether the person at the terminal says yes; Ctrl-C and the end of input are a no."""
+    try:
+        return typer.confirm("apply?", err=True)
+    except typer.Abort:
+        sys.stderr.write("\n")
+        return False
+
+
+def recreating(names: Sequence[str], manifests: Sequence[Manifest]) -> Recreate:
+    """What `--recreate` names.
+
+    Raises:
+        SelectionError: a name is nothing's that is deployed.
+    """
+    from wtsctl.cluster.dryrun import Recreate
+    from wtsctl.errors import Problem, SelectionError
+
+    models = {one.model for one in manifests if one.model}
+    objects = {f"{one.kind}/{one.name}".lower() for one in manifests if one.kind != "Namespace"}
+    lost = [name for name in names if name not in models and name.lower() not in objects]
+    if lost:
+        hint = "name a model, or an object as deployment/NAME; `wtsctl render` shows them"
+        problems = [Problem(SelectionError.code, f"--recreate: nothing is called '{name}'", hint=hint) for name in lost]
+        raise SelectionError.of(problems)
+    return Recreate([name for name in names if name in models], [name.lower() for name in names if "/" in name])

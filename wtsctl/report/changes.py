@@ -1,0 +1,117 @@
+"""A plan of changes as text and as JSON; shared by `deploy` and `diff`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from wtsctl.plan.changes import Action, counted, digest
+from wtsctl.plan.impact import Effect
+from wtsctl.printable import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from wtsctl.plan.changes import Change, Field
+    from wtsctl.plan.impact import Impact
+
+_LONG = 160
+_STYLES = {
+    Action.CREATE: "green",
+    Action.CONFIGURE: "yellow",
+    Action.RECREATE: "bold red",
+    Action.PRUNE: "red",
+    Action.UNCHANGED: "dim",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeReport:
+    """What a deploy would do, and what that means.
+
+    Attributes:
+        changes: one an object, in the order of the deploy.
+        impacts: one a server that is touched.
+    """
+
+    changes: Sequence[Change]
+    impacts: Sequence[Impact] = ()
+
+    def data(self) -> dict[str, Any]:
+        """The plan in `-o json`; docs/reference/status-fields.md describes the fields."""
+        return {
+            "hash": digest(self.changes),
+            "changes": [one.data() for one in self.changes],
+            "impact": [one.data() for one in self.impacts],
+        }
+
+    def lines(self, *, created: bool) -> Iterator[str]:
+        """The plan in words, a line each; with `created` also what is only created."""
+        yield f"plan: {counted(self.changes) or 'nothing to do'}"
+        for change in self.changes:
+            if change.action is Action.UNCHANGED or (change.action is Action.CREATE and not created):
+                continue
+            yield f"  {change.action.value} {change.identity}{_about(change)}"
+            for field in change.fields:
+                yield from (f"      {line}" for line in field_lines(field))
+        yield from self.effects()
+
+    def effects(self) -> Iterator[str]:
+        """What it means for users, a line each server; those that keep serving in one."""
+        keeping = [one.name for one in self.impacts if one.effect is Effect.KEEPS_SERVING]
+        for one in self.impacts:
+            if one.effect not in {Effect.KEEPS_SERVING, Effect.KEEPS_OFF}:
+                yield f"  {one.text}"
+        if keeping and len(keeping) < len(self.impacts):
+            yield f"  {', '.join(keeping)} keep{'s' if len(keeping) == 1 else ''} serving"
+
+
+def style(action: Action) -> str:
+    """The colour of an action; the word says the same without."""
+    return _STYLES[action]
+
+
+def _about(change: Change) -> str:
+    parts = [change.note, f"takes over {', '.join(change.taken)}" if change.taken else ""]
+    text = "; ".join(printable(part) for part in parts if part)
+    return f" ({text})" if text else ""
+
+
+def field_lines(field: Field) -> Iterator[str]:
+    """One field: `path: before -> after`, or of lists what goes and what comes."""
+    before, after = field.before, field.after
+    if isinstance(before, list) and isinstance(after, list):
+        before, after = _joined(before), _joined(after)
+        gone = [one for one in before if one not in after]
+        come = [one for one in after if one not in before]
+        yield f"{printable(field.path)}:" + ("" if gone or come else " in another order")
+        yield from (f"  - {_value(one)}" for one in gone)
+        yield from (f"  + {_value(one)}" for one in come)
+    elif before is None:
+        yield f"{printable(field.path)}: + {_value(after)}"
+    elif after is None:
+        yield f"{printable(field.path)}: - {_value(before)}"
+    else:
+        yield f"{printable(field.path)}: {_value(before)} -> {_value(after)}"
+
+
+def _joined(items: list[Any]) -> list[Any]:
+    """Arguments of a command line with each flag beside its value: alone, 512 and 256 say little."""
+    if not all(isinstance(one, str) for one in items):
+        return items
+    joined: list[Any] = []
+    for one in items:
+        last = joined[-1] if joined else ""
+        flag = last.startswith("--") and "=" not in last and " " not in last
+        if flag and not one.startswith("-"):
+            joined[-1] = f"{last} {one}"
+        else:
+            joined.append(one)
+    return joined
+
+
+def _value(value: Any) -> str:
+    text = value if isinstance(value, str) and value else json.dumps(value, ensure_ascii=False)
+    shown = printable(" ".join(text.split()) if "\n" in text else text)
+    return shown if len(shown) <= _LONG else f"{shown[: _LONG - 3]}..."
