@@ -218,6 +218,19 @@ def test_a_secret_that_may_not_be_read(tmp_path: Path, httpserver: HTTPServer) -
         assert model_of(done)["failure"]["message"].startswith(message)
 
 
+@pytest.mark.parametrize("key", ["sk-first\nsk-second", "sk-with space", "sk-schlüssel"])
+def test_a_key_that_no_header_can_carry(tmp_path: Path, server: HTTPServer, key: str) -> None:
+    """It is told by its place; an HTTP library would repeat it in its error."""
+    file = catalog(tmp_path, "fromEnv: MODEL_KEY")
+    done = smoke_test(file, "--url", f"smollm2-135m={server.url_for('/v1')}", "-o", "json", MODEL_KEY=key)
+    assert done.returncode == 5
+    assert model_of(done)["failure"]["message"].startswith(
+        "the server's API key, key token of Secret llm/model-key, has"
+    )
+    assert "sk-" not in done.stdout + done.stderr
+    assert server.log == []
+
+
 def test_a_real_server(tmp_path: Path, llamacpp_payload: Payload) -> None:
     """llama.cpp's server takes the key from the variable that the Deployment sets, and answers prompts only to it."""
     command, environment = on_this_python(llamacpp_payload)

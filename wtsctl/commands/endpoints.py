@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -93,16 +93,13 @@ def _forwarded(
 
     @contextmanager
     def opened() -> Iterator[str]:
-        try:
-            bearer.read(lambda: client)
-            way = forward(client, endpoint.namespace, endpoint.service, timeouts.connect)
-            path = way.__enter__()
-        except ClusterError as error:
-            raise ConnectionError(str(error.problems[0].message)) from error
-        try:
+        with ExitStack() as way:
+            try:
+                bearer.read(lambda: client)
+                path = way.enter_context(forward(client, endpoint.namespace, endpoint.service, timeouts.connect))
+            except ClusterError as error:
+                raise ConnectionError(str(error.problems[0].message)) from error
             yield path
-        finally:
-            way.__exit__(None, None, None)
 
     return Target(
         base_url=f"http://{endpoint.service}.{endpoint.namespace}:{endpoint.port}{endpoint.prefix}",
@@ -132,17 +129,26 @@ class ApiKey:
         """Find the key; `cluster` is called if it is not on this machine.
 
         Raises:
-            ConnectionError: it is nowhere; the message says where it was looked for.
+            ConnectionError: it is nowhere, or is none; the message says where it was looked for.
             ClusterError: the cluster cannot be spoken to.
             UsageError: the file that it should come from cannot be read.
         """
         with self._lock:
             if not self._value:
-                self._value = self._here() or self._there(cluster())
+                value = self._here() or self._there(cluster())
+                if not value.isascii() or not value.isprintable() or " " in value:
+                    # What is wrong with a header is said with the header.
+                    text = f"the server's API key, {self._place}, has a space, a line end or another character"
+                    raise ConnectionError(f"{text} that no HTTP header can carry")
+                self._value = value
 
     def headers(self) -> Mapping[str, str]:
         """What carries it."""
         return {"Authorization": f"Bearer {self._value}"} if self._value else {}
+
+    @property
+    def _place(self) -> str:
+        return f"key {self._reference.key} of Secret {self._namespace}/{self._reference.name}"
 
     def _here(self) -> str:
         from wtsctl.commands.secrets import read_values
@@ -155,11 +161,10 @@ class ApiKey:
         from wtsctl.cluster.secret import secret_value
 
         name, key = self._reference.name, self._reference.key
-        place = f"key {key} of Secret {self._namespace}/{name}"
         try:
             value = secret_value(client, self._namespace, name, key)
         except ApiRefused as error:
             raise ConnectionError(f"the server's API key cannot be read: {error.problem.message}") from error
         if not value:
-            raise ConnectionError(f"the server's API key is not there: {place}")
+            raise ConnectionError(f"the server's API key is not there: {self._place}")
         return value
