@@ -19,6 +19,7 @@ from wtsctl.render import yamltext
 
 # From Unicode's private use area, so that no text has them by accident; one that does is parsed as it is.
 _OPEN, _CLOSE = "\ue000", "\ue001"
+_GAP = re.compile(r'"\\ue000([0-9]+)\\ue001"')
 _WHOLE_SLOT = re.compile(f"{_OPEN}([0-9]+){_CLOSE}")
 
 
@@ -53,21 +54,31 @@ class Unfit(Exception):  # noqa: N818 - not an error, the other way is taken
     """The text cannot be parsed without its values."""
 
 
+def _marked(gap: yamltext.Gap) -> str:
+    return f"{_OPEN}{gap.index}{_CLOSE}"
+
+
 class _Shape:
     """A parsed document with gaps for its slots, and the pattern of its text."""
 
     def __init__(self, document: Any) -> None:
         self._document = document
         self._patterned = isinstance(document, dict) and not _has_keyed(document)
+        # The document as JSON, which C code reads; at every odd index the number of a value.
+        self._json: list[str] = []
         # Each part of the text: lines, or a place with the lines that values had there before. Most values are the
         # same in many documents.
         self._pattern: list[tuple[str, yamltext.Place | None, dict[str, str]]] = []
 
     def filled(self, values: Sequence[str]) -> Any:
         """The document with its values, given as JSON."""
-        document = _fill(self._document, values)
         if not self._patterned:
-            return document
+            return _fill(self._document, values)
+        if not self._json:
+            self._json = _GAP.split(json.dumps(self._document, default=_marked))
+        parts = self._json.copy()
+        parts[1::2] = [values[int(index)] for index in parts[1::2]]
+        document = json.loads("".join(parts))
         written = yamltext.Written(document)
         written.text = lambda: self._text(values)
         return written
