@@ -43,7 +43,8 @@ class Looked:
                 namespace=one.namespace,
                 object_name=one.object_name,
                 service=one.endpoint.service,
-                replicas=one.spec.replicas,
+                # Fewer than an autoscaler may leave there is what is wrong.
+                replicas=one.spec.autoscale.min if one.spec.autoscale else one.spec.replicas,
                 serves=one.name,
                 grouped=one.grouped,
                 downloads=one.spec.download is not None,
