@@ -43,7 +43,7 @@ def test_another_model_is_asked_for_again(httpserver: HTTPServer, tmp_path: Path
     index = Index.of(one for one in yaml.safe_load_all(OBJECTS.read_text()) if one)
     news = threading.Event()
     endpoints = {"granite-8b": Endpoint("dep-fix", "ready", 8000, "/v1")}
-    answers = Answers(connect(kubeconfig), endpoints, 5.0, news.set)
+    answers = Answers(connect(kubeconfig), endpoints, 5.0, tmp_path, news.set)
     seen: list[ModelHealth] = []
     for _ in range(100):
         seen.append(assess(subject, index, answers.of(assess(subject, index))))

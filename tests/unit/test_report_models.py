@@ -27,7 +27,7 @@ def test_nothing_from_the_cluster_moves_the_cursor(capsys: pytest.CaptureFixture
     health = ModelHealth(subject, Phase.LOADING, f"Reason{EVIL}", f"message{EVIL}", pod="a-1")
     terminal = Terminal()
     show_findings(terminal, [health], {"a": Evidence((f"event{EVIL}",), (f"log{EVIL}",))})
-    show_delete(terminal, [Target(DEPLOYMENT, "llm", "a", "uid", Fate.FAILED, f"refused{EVIL}")])
+    show_delete(terminal, [Target(DEPLOYMENT, "llm", "a", "uid", fate=Fate.FAILED, note=f"refused{EVIL}")])
     ProgressView(terminal, None, lambda: f"trouble{EVIL}").show(Progress(1.0, {"a": health}, {}))
     shown = "".join(capsys.readouterr())
     for word in ("Reason", "message", "event", "log", "refused", "trouble"):

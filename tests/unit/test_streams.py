@@ -16,7 +16,8 @@ from wtsctl.report.result import Result, finish
 from wtsctl.report.terminal import Terminal
 
 ROOT = Path(__file__).resolve().parents[2]
-RENDER = ["render", "-f", str(ROOT / "models.yaml")]
+# Quiet: what it leaves out it would say on stderr.
+RENDER = ["render", "-q", "-f", str(ROOT / "models.yaml")]
 # A command whose result is a table of rich, which has ways of its own with streams.
 TABLE = """
 from wtsctl.report.result import Result, finish
@@ -89,7 +90,7 @@ def test_output_is_utf8_in_every_locale(tmp_path: Path) -> None:
     file = tmp_path / "models.yaml"
     file.write_text(changed(("maxModelLen: 8192", "maxModelLen: 8192\n  args: [--né]")), encoding="utf-8")
     for output in ("table", "json"):
-        arguments = ["-m", "wtsctl", "render", "-f", str(file), "-o", output]
+        arguments = ["-m", "wtsctl", "render", "-q", "-f", str(file), "-o", output]
         done = run(arguments, "", PYTHONIOENCODING="ascii")
         assert (done.returncode, done.stderr) == (0, b"")
         assert "--né" in done.stdout.decode()
