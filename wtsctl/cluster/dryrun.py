@@ -100,6 +100,7 @@ def compare(
     options: Options,
     *,
     check_new: bool = False,
+    look_only: bool = False,
     recreate: Recreate | None = None,
     told: Callable[[int], None] = lambda _: None,
 ) -> list[Compared]:
@@ -110,6 +111,7 @@ def compare(
         prepared: from `prepare`.
         options: how it would be applied.
         check_new: ask the API server also about objects that are not there yet.
+        look_only: nothing will be applied: what could not be is compared all the same, and noted.
         recreate: what may be deleted and made again.
         told: hears how many objects the API server is asked about, before it is.
 
@@ -123,7 +125,19 @@ def compare(
         told(len(asked))
     answers = iter(each(lambda one: _asked(client, prepared, options, one, again), asked, options.parallel))
     compared = [found if found is not None else next(answers) for found in known]
+    if look_only:
+        return [_looked_at(one) for one in compared]
     return [_made_again(one) if again.named(one.manifest) else one for one in compared]
+
+
+def _looked_at(one: Compared) -> Compared:
+    """An object of which an apply would be refused, compared without the API server."""
+    if one.problem is None:
+        return one
+    note = f"without what the API server fills in, since it refuses: {one.problem.message}"
+    if one.live is not None and not declared(one.live, one.manifest.doc):
+        return replace(one, action=Action.UNCHANGED, write=False, problem=None, note=note)
+    return replace(one, problem=None, note=note)
 
 
 def _made_again(one: Compared) -> Compared:

@@ -80,7 +80,13 @@ class Prepared:
 
 
 def prepare(
-    client: Client, discovery: Discovery, manifests: Sequence[Manifest], labels: str, options: Options
+    client: Client,
+    discovery: Discovery,
+    manifests: Sequence[Manifest],
+    labels: str,
+    options: Options,
+    *,
+    look_only: bool = False,
 ) -> Prepared:
     """Look before anything is changed: kinds, namespaces, and what is there already, by one list a kind.
 
@@ -90,17 +96,19 @@ def prepare(
         manifests: what is to be applied.
         labels: the selector of our own objects.
         options: how to apply.
+        look_only: nothing will be applied, so that what an apply could not do is no error: kinds that the cluster
+            does not serve are among `coming`.
 
     Raises:
         ClusterRefused: kinds are missing, a namespace or an object is being deleted, or objects are another
             catalog's and `options.force` is not set; `problems` has all of them.
         ClusterError: the cluster cannot be spoken to.
     """
-    kinds, coming = _kinds(discovery, manifests)
+    kinds, coming = _kinds(discovery, manifests, look_only=look_only)
     namespaces = sorted({one.name for one in manifests if one.stage is Stage.NAMESPACE})
     looked = dict(zip(namespaces, each(lambda name: _look(client, name), namespaces, options.parallel), strict=True))
     dying = [_dying(name, item) for name, item in looked.items() if item is not None]
-    if any(dying):
+    if any(dying) and not look_only:
         raise _refused([problem for problem in dying if problem])
     missing = frozenset(name for name, item in looked.items() if item is None)
     reachable = [one for one in manifests if one.namespace not in missing]
@@ -127,18 +135,18 @@ def prepare(
     leaving = [
         _leaving(one) for one in manifests if "deletionTimestamp" in _metadata(before, unlabelled, key_wanted(one))
     ]
-    if leaving:
+    if leaving and not look_only:
         raise _refused(leaving)
     others = {key: item for key, item in before.items() if not objects.carries(item, labels)}
     foreign = frozenset(key for key in others if key[0] in _HOLDERS or (key[0] in _SHARED and not options.force))
     taken = [_another(one, others[key_wanted(one)]) for one in manifests if key_wanted(one) in others.keys() - foreign]
-    if taken and not options.force:
+    if taken and not options.force and not look_only:
         raise _refused(taken)
     return Prepared(tuple(manifests), kinds, before, foreign, missing, unlabelled, unseen, coming)
 
 
 def _kinds(
-    discovery: Discovery, manifests: Sequence[Manifest]
+    discovery: Discovery, manifests: Sequence[Manifest], *, look_only: bool
 ) -> tuple[dict[tuple[str, str], Kind], frozenset[tuple[str, str]]]:
     """The kinds of the manifests, and those of them that only these manifests bring.
 
@@ -156,8 +164,8 @@ def _kinds(
         try:
             kinds[wanted] = discovery.kind(*wanted)
         except ApiRefused as error:
-            if wanted in brought:
-                kinds[wanted] = brought[wanted]
+            if wanted in brought or look_only:
+                kinds[wanted] = brought.get(wanted) or Kind(*wanted, plural="")
                 coming.add(wanted)
                 continue
             users = [one.model or one.identity for one in manifests if _kind(one) == wanted]

@@ -16,6 +16,7 @@ def register(app: typer.Typer) -> None:
     """Add every command to the app, in the order that `--help` lists them."""
     from wtsctl.commands.delete import delete
     from wtsctl.commands.deploy import deploy
+    from wtsctl.commands.diff import diff
     from wtsctl.commands.plan import plan
     from wtsctl.commands.render import render
     from wtsctl.commands.sandbox import app as sandbox
@@ -28,6 +29,7 @@ def register(app: typer.Typer) -> None:
     app.command()(validate)
     app.command()(render)
     app.command()(plan)
+    app.command()(diff)
     app.command()(deploy)
     app.command()(status)
     app.command("smoke-test")(smoke_test)

@@ -116,8 +116,12 @@ def desired(
     client: Client,
     discovery: Discovery,
     screen: Terminal,
+    *,
+    look_only: bool = False,
 ) -> Desired:
     """Render what is asked for, with the values of Secrets that are on this machine; `found` is from `read`.
+
+    With `look_only` a value that is nowhere is no error: nothing will be applied.
 
     Raises:
         SelectionError: there is nothing in the stages that are asked for.
@@ -143,7 +147,10 @@ def desired(
     manifests = tuple(one for one in manifests if wanted.has(Part(one.stage.name.lower().replace("_", "-"))))
     if not manifests:
         raise SelectionError(f"there is nothing in stage {', '.join(wanted.only)}")
-    keep_or_refuse(client, secrets, values, screen)
+    if not look_only:
+        keep_or_refuse(client, secrets, values, screen)
+    elif values.lacking:
+        screen.note(f"Secrets whose values are not here are not compared: {'; '.join(values.lacking.values())}")
     return Desired(loaded, chosen, manifests)
 
 
