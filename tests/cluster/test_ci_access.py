@@ -28,7 +28,11 @@ ROLE = Kind("rbac.authorization.k8s.io/v1", "Role", "roles")
 CLUSTER_ROLE = Kind("rbac.authorization.k8s.io/v1", "ClusterRole", "clusterroles", namespaced=False)
 PRIORITY = Kind("scheduling.k8s.io/v1", "PriorityClass", "priorityclasses", namespaced=False)
 ACCOUNT = "wtsctl-ci"
-SMOKE = "[{name: hello, prompt: Say hello., assert: [{icontains: hello}]}]"
+MODEL = {
+    "runtime": "vllm",
+    "model": "a/b",
+    "smoke": "[{name: hello, prompt: Say hello., assert: [{icontains: hello}]}]",
+}
 
 
 def around(level: str, space: str) -> str:
@@ -73,7 +77,7 @@ def make(control_plane: Path, catalog: MakeCatalog, client: Client, space: str, 
     with recording(connect(control_plane)) as record:
 
         def deployed(level: str) -> Ci:
-            admin = catalog("first", "second", more=around(level, space), runtime="vllm", model="a/b", smoke=SMOKE)
+            admin = catalog("first", "second", more=around(level, space), **MODEL)
             done = admin.json("deploy")
             assert done.code == 0, done.stderr
             path = f"/api/v1/namespaces/{space}-ci/serviceaccounts/{ACCOUNT}/token"
@@ -147,7 +151,7 @@ def test_deploy_level(make: Any, client: Client, space: str, catalog: MakeCatalo
     again = mine.json("deploy")
     assert again.code == 0, again.stderr
     assert set(again.outcomes.values()) == {"unchanged"}
-    third = catalog("first", "third", more=around("deploy", space), runtime="vllm", model="a/b", smoke=SMOKE)
+    third = catalog("first", "third", more=around("deploy", space), **MODEL)
     changed = ci(third).json("deploy")
     assert changed.code == 0, changed.stderr
     assert changed.outcomes[f"{space}/Deployment/third"] == "created"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _FORBIDDEN, _NOT_FOUND = 403, 404
 # What every cluster serves and every catalog may have.
-_ALWAYS = (DEPLOYMENT, SERVICE, CONFIG_MAP, SERVICE_ACCOUNT, CLAIM)
+ALWAYS = (DEPLOYMENT, SERVICE, CONFIG_MAP, SERVICE_ACCOUNT, CLAIM)
 # Who may not even list these has no rights here at all.
 _NEEDED = (DEPLOYMENT, SERVICE)
 # What wtsctl has ever rendered, so that objects of models that left the catalog are found too. Workloads first.
@@ -95,7 +95,7 @@ def ours(
         ClusterError: the cluster cannot be spoken to, or workloads may not be listed.
     """
     required = dict.fromkeys(namespaces)
-    kinds = [*_ALWAYS, *_served(discovery, dict.fromkeys((*KINDS, *further)))]
+    kinds = [*ALWAYS, *_served(discovery, dict.fromkeys((*KINDS, *further)))]
     # Workloads before what they use, so that messages begin with them.
     kinds.sort(key=lambda kind: (kind.api_version == "v1", kind is not DEPLOYMENT))
     places = [

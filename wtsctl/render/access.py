@@ -39,6 +39,12 @@ _LOOKED_AT_IF_THERE = frozenset(
         ("serving.kserve.io", "InferenceService"),
     )
 )
+# What it lists beside that, where there are any.
+_LOOKED_AT_TOO = (
+    ("batch", "Job"),
+    ("leaderworkerset.x-k8s.io", "LeaderWorkerSet"),
+    ("serving.kserve.io", "InferenceService"),
+)
 # Kinds that are ruled by name, below.
 _NAMED = frozenset((("", "Secret"), ("", "ServiceAccount"), (_RBAC, "Role"), (_RBAC, "RoleBinding")))
 
@@ -111,7 +117,7 @@ def _role(asked: Asked, namespace: str, docs: list[Document]) -> Iterator[Rule]:
         verbs = ["list", "watch"] if access.level == "deploy" else ["list"]
         for group, plurals in looked_at.items():
             yield _rule([group], plurals, verbs)
-        yield _rule([""], ["events"], ["list"])
+        yield _rule([""], ["events"], verbs)
         yield _rule([""], ["pods/log"], ["get"])
         # GET lists the models, POST asks one. Who may deploy can reach every Service anyway, through a pod.
         methods = ["get"] if access.level == "status" else ["get", "create"]
