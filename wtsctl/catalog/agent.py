@@ -1,7 +1,5 @@
 """The agents behind the models."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field

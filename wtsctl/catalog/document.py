@@ -1,7 +1,5 @@
 """models.yaml as a whole: the entry at its top, and what holds for every model."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from pydantic import Field
@@ -67,6 +65,6 @@ class Catalog(Entry):
     extra: tuple[ExtraObject, ...] = Field(
         (),
         strict=False,
-        description="further Kubernetes objects, deployed and deleted with the rest; in `defaults.namespace` where they "
-        "name none, `namespace: null` for what belongs to the whole cluster",
+        description="further Kubernetes objects, deployed and deleted with the rest; in `defaults.namespace` where "
+        "they name none, `namespace: null` for what belongs to the whole cluster",
     )

@@ -1,6 +1,8 @@
-"""What all parts of models.yaml share."""
+"""What all parts of models.yaml share.
 
-from __future__ import annotations
+The modules of its entries do without `from __future__ import annotations`: pydantic would compile the text of each
+annotation again, which took 40 of the 300 ms in which they are imported.
+"""
 
 from enum import StrEnum
 from functools import cache

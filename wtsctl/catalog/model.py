@@ -4,8 +4,6 @@ The JSON Schema of `wtsctl schema` and the reference page are made from these cl
 is written for the person who edits models.yaml. References between entries are checked in `references.py`.
 """
 
-from __future__ import annotations
-
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 

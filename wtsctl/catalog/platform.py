@@ -1,7 +1,5 @@
 """What stands around the models: the weights' volume, tokens, network rules, monitoring, quotas, access."""
 
-from __future__ import annotations
-
 from typing import Literal, Self
 
 from pydantic import Field, model_validator

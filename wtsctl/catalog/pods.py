@@ -1,7 +1,5 @@
 """What the entries share that become pods: resources, placement, Secrets, where they are exposed."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 

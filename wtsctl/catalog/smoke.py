@@ -1,7 +1,5 @@
 """Smoke prompts, what must hold for their answers, and how long they may take."""
 
-from __future__ import annotations
-
 import re
 import warnings
 from enum import StrEnum

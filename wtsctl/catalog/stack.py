@@ -1,7 +1,5 @@
 """The Llama Stack server in front of the models."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from pydantic import Field
