@@ -7,7 +7,6 @@ import re
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 import httpx
 import pytest
@@ -15,7 +14,6 @@ import pytest
 from tests.command import Wtsctl
 from wtsctl.cluster import objects
 from wtsctl.cluster.client import Client
-from wtsctl.cluster.config import connect
 from wtsctl.cluster.discovery import NAMESPACE
 from wtsctl.cluster.forward import forward
 from wtsctl.cluster.secret import secret_value
@@ -47,18 +45,6 @@ models:
   smoke:
   - {{name: any, prompt: Say something., maxTokens: 8, assert: [{{minTokens: 1}}]}}
 """
-
-
-@pytest.fixture(scope="module")
-def space() -> str:
-    """The namespace of the model."""
-    return f"e2e-{uuid4().hex[:8]}"
-
-
-@pytest.fixture(scope="module")
-def client(node: Cluster) -> Client:
-    """A client with all rights."""
-    return Client(connect(node.kubeconfig))
 
 
 @pytest.fixture(scope="module")

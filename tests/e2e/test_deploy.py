@@ -7,14 +7,12 @@ import signal
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 import pytest
 
 from tests.command import Wtsctl, on_a_screen
 from wtsctl.cluster import objects
 from wtsctl.cluster.client import Client
-from wtsctl.cluster.config import connect
 from wtsctl.cluster.discovery import NAMESPACE, POD
 
 if TYPE_CHECKING:
@@ -45,18 +43,6 @@ ENTRY = """\
   startupTimeout: 5m
   resources: {{requests: {{cpu: 50m, memory: 256Mi}}, limits: {{cpu: 1, memory: 1Gi}}}}
 """
-
-
-@pytest.fixture(scope="module")
-def space() -> str:
-    """The namespace of this file's models."""
-    return f"e2e-{uuid4().hex[:8]}"
-
-
-@pytest.fixture(scope="module")
-def client(node: Cluster) -> Client:
-    """A client with all rights."""
-    return Client(connect(node.kubeconfig))
 
 
 @pytest.fixture(scope="module")

@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 import pytest
 
 from tests.command import Wtsctl
 from wtsctl.cluster import objects
 from wtsctl.cluster.client import Client
-from wtsctl.cluster.config import connect
 from wtsctl.cluster.discovery import JOB, NAMESPACE, POD, Kind
 
 if TYPE_CHECKING:
@@ -76,18 +74,6 @@ env["LLAMA_API_KEY"] = env["VLLM_API_KEY"]
 server = ["/usr/bin/python3", "/opt/llamacpp/server.py", "--alias", ",".join(names)]
 os.execv(server[0], [*server, "--host", "0.0.0.0", "--port", port, "--ctx-size", "512"])
 """
-
-
-@pytest.fixture(scope="module")
-def space() -> str:
-    """The namespace of the model."""
-    return f"e2e-{uuid4().hex[:8]}"
-
-
-@pytest.fixture(scope="module")
-def client(node: Cluster) -> Client:
-    """A client with all rights."""
-    return Client(connect(node.kubeconfig))
 
 
 @pytest.fixture(scope="module")
