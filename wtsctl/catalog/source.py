@@ -154,7 +154,8 @@ class _Composer:
 
     def compose(self, events: Iterator[Any]) -> Node | None:
         for event in events:
-            at = (event.start_mark.line + 1, event.start_mark.column + 1)
+            mark = event.start_mark
+            at = (mark.line + 1, mark.column + 1)
             if isinstance(event, yaml.ScalarEvent):
                 self._put(at, self._scalar(at, event), event.anchor)
             elif isinstance(event, yaml.AliasEvent):
@@ -233,7 +234,8 @@ class _Composer:
             return
         parent = self.open[-1]
         parent.size += node.size
-        parent.height = max(parent.height, node.height)
+        if node.height > parent.height:  # noqa: PLR1730 - a call of max() for every value takes its time
+            parent.height = node.height
         if parent.size > MAX_VALUES:
             message = f"more than {MAX_VALUES:,} values with aliases expanded, which no catalog has"
             raise self._stop(at, message)

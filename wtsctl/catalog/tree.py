@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from wtsctl.catalog.fault import Path
 
@@ -18,8 +18,8 @@ class Scalar:
     at: Position
     value: str | int | float | bool | None
     text: str
-    size: int = 1
-    height: int = 1
+    size: ClassVar[int] = 1
+    height: ClassVar[int] = 1
 
 
 @dataclass(frozen=True, slots=True)
