@@ -40,7 +40,6 @@ def around(level: str, space: str) -> str:
     return f"""
 secrets:
   huggingface: {{name: token, key: HF_TOKEN, fromFile: token}}
-cache: {{claim: weights, size: 1Gi}}
 platform:
   podSecurity: restricted
   networkPolicy: {{mode: on, apiServer: []}}
