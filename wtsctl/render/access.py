@@ -117,7 +117,7 @@ def _role(asked: Asked, namespace: str, docs: list[Document]) -> Iterator[Rule]:
         verbs = ["list", "watch"] if access.level == "deploy" else ["list"]
         for group, plurals in looked_at.items():
             yield _rule([group], plurals, verbs)
-        yield _rule([""], ["events"], verbs)
+        yield _rule([""], ["events"], ["list"])
         yield _rule([""], ["pods/log"], ["get"])
         # GET lists the models, POST asks one. Who may deploy can reach every Service anyway, through a pod.
         methods = ["get"] if access.level == "status" else ["get", "create"]
