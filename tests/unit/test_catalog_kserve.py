@@ -101,8 +101,8 @@ WRONG = {
             text=SMALL + STACK,
         ),
         (
-            "models[1].kserve.openaiPrefix: Llama Stack 0.2.12 looks for 'llama-3b' at /v1/models, where KServe lists it "
-            "otherwise"
+            "models[1].kserve.openaiPrefix: Llama Stack 0.2.12 looks for 'llama-3b' at /v1/models, where KServe lists "
+            "it otherwise"
         ),
     ),
     "what only vLLM's Deployment has": (
