@@ -70,7 +70,7 @@ MOVING = [
     ("unschedulable", Phase.SCHEDULING, "Unschedulable", "Insufficient nvidia.com/gpu"),
     ("unbound", Phase.SCHEDULING, "Unbound", "PersistentVolumeClaim cache: no volume of storage class missing yet"),
     ("missingvolume", Phase.IMAGE, "ContainerCreating", ""),
-    ("initrunning", Phase.STARTING, "PodInitializing", "init container storage-initializer runs"),
+    ("initrunning", Phase.WEIGHTS, "PodInitializing", "init container storage-initializer runs"),
     ("loading", Phase.LOADING, "Loading", "the startup probe has not passed yet"),
     ("notready", Phase.ENDPOINT, "ContainersNotReady", ""),
 ]
@@ -318,7 +318,7 @@ def test_kserve_that_speaks_of_a_crash_that_is_over() -> None:
     service = kserve(status)
     service["metadata"]["name"] = "initrunning"
     found = assess(subject("initrunning", runtime="kserve"), Index.of([*of_kserve("initrunning"), service]))
-    assert (found.phase, found.reason, found.cause) == (Phase.STARTING, "PodInitializing", None)
+    assert (found.phase, found.reason, found.cause) == (Phase.WEIGHTS, "PodInitializing", None)
 
 
 def test_a_passed_progress_deadline_under_kserve() -> None:

@@ -154,7 +154,7 @@ def test_job_by_its_final_conditions(status: dict[str, Any], state: State, messa
 def test_a_download_is_waited_for() -> None:
     """While the Job runs the model starts, with its failed tries; once it is complete the pods tell how it is."""
     found = waiting({"active": 1, "failed": 2})
-    assert (found.phase, found.reason, found.failed) == (Phase.STARTING, "Downloading", False)
+    assert (found.phase, found.reason, found.failed) == (Phase.WEIGHTS, "Downloading", False)
     assert found.message == "Job initrunning-download-1 downloads the weights; 2 tries have failed"
     assert waiting(COMPLETE).reason == "PodInitializing"
 

@@ -14,6 +14,7 @@ from wtsctl.cluster.discovery import (
     INFERENCE_SERVICE,
     JOB,
     LEADER_WORKER_SET,
+    LLAMA_STACK,
     NODE,
     POD,
     REPLICA_SET,
@@ -22,6 +23,7 @@ from wtsctl.cluster.faults import ApiRefused
 from wtsctl.cluster.parallel import each
 from wtsctl.cluster.watch import Selection
 from wtsctl.errors import ClusterError
+from wtsctl.health.signatures import Match, find
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -29,8 +31,9 @@ if TYPE_CHECKING:
     from wtsctl.cluster.client import Client, Object
 
 _KINDS = (DEPLOYMENT, REPLICA_SET, POD, ENDPOINT_SLICE, CLAIM)
-_NOT_FOUND = 404
-_LOG_LINES = 8
+_FORBIDDEN, _NOT_FOUND = 403, 404
+# Of a log so many lines are searched for a signature, and so many shown.
+_SEARCHED_LINES, _LOG_LINES = 200, 8
 _EVENTS = 3
 
 
@@ -58,7 +61,10 @@ def selections(
         downloads: those with Jobs that download weights.
         operated: what an operator makes, without our labels: namespace, name of the Deployment, labels of its pods.
     """
-    made = [Selection(kind, namespace, labels) for namespace in dict.fromkeys(namespaces) for kind in _KINDS]
+    spaces = list(dict.fromkeys(namespaces))
+    made = [Selection(kind, namespace, labels) for namespace in spaces for kind in _KINDS]
+    # Events carry no labels. Without them less is known of volumes and autoscalers, and that is all.
+    made += [Selection(EVENT, namespace, dispensable=True) for namespace in spaces]
     some = ((INFERENCE_SERVICE, kserve), (LEADER_WORKER_SET, grouped), (JOB, downloads))
     made += [
         Selection(kind, namespace, labels, optional=kind is not JOB)
@@ -67,6 +73,7 @@ def selections(
     ]
     for namespace, name, others in operated:
         made.append(Selection(DEPLOYMENT, namespace, fields=f"metadata.name={name}"))
+        made.append(Selection(LLAMA_STACK, namespace, labels, optional=True, dispensable=True))
         made += [Selection(kind, namespace, others) for kind in (REPLICA_SET, POD)]
     return tuple(made)
 
@@ -85,6 +92,8 @@ def look(client: Client, chosen: Sequence[Selection]) -> list[Object]:
             )[0]
         except ApiRefused as error:
             if selection.optional and error.status == _NOT_FOUND:
+                return []
+            if selection.dispensable and error.status == _FORBIDDEN:
                 return []
             raise
 
@@ -110,11 +119,13 @@ class Evidence:
         events: the latest warnings about it, newest last, as `Reason: message`.
         log: the last lines of the container's log, as the container wrote them.
         previous: whether the log is that of the run before the current one.
+        match: the known failure that an event or the log shows, if one does.
     """
 
     events: tuple[str, ...] = ()
     log: tuple[str, ...] = ()
     previous: bool = False
+    match: Match | None = None
 
 
 def evidence(client: Client, namespace: str, pod: str, container: str, *, ran: bool) -> Evidence:
@@ -127,7 +138,6 @@ def evidence(client: Client, namespace: str, pod: str, container: str, *, ran: b
         container: whose log; empty: the pod's only one.
         ran: whether that container ever ran, so that it has a log.
     """
-    events: list[str] = []
     try:
         fields = f"involvedObject.name={pod},type=Warning"
         found = objects.list_all(client, EVENT, namespace, fields=fields)[0]
@@ -135,17 +145,23 @@ def evidence(client: Client, namespace: str, pod: str, container: str, *, ran: b
         # "Error: ErrImagePull" repeats the reason, and nothing else.
         texts = [(str(one.get("reason", "")), str(one.get("message", ""))) for one in found]
         lines = (f"{reason}: {text}" for reason, text in texts if not text.startswith("Error: "))
-        events = list(dict.fromkeys(lines))[-_EVENTS:]
+        told = list(dict.fromkeys(lines))
+        events = told[-_EVENTS:]
     except ClusterError:
-        events = []
+        told, events = [], []
     log, previous = "", False
     # The log of the run that is on, or of the last one; where it has only just begun, of the one before.
     for previous in (False, True) if ran else ():
         try:
-            log = objects.read_log(client, namespace, pod, container, previous=previous, lines=_LOG_LINES)
+            log = objects.read_log(client, namespace, pod, container, previous=previous, lines=_SEARCHED_LINES)
         except ClusterError:
             # Also where a proxy or the kubelet answers in the API server's place, in words of its own.
             log = ""
         if log.strip():
             break
-    return Evidence(tuple(events), tuple(log.splitlines()), previous=previous and bool(log))
+    written = log.splitlines()
+    match, shown = find(written, told), written[-_LOG_LINES:]
+    if match and match.line in written and match.line not in shown:
+        # The line that says it may stand far above the last one of a traceback.
+        shown = [match.line, *shown[1:]]
+    return Evidence(tuple(events), tuple(shown), previous and bool(log), match)

@@ -49,6 +49,8 @@ class Selection:
     fields: str = ""
     optional: bool = False
     """Whether a kind that the cluster does not serve counts as having no objects."""
+    dispensable: bool = False
+    """Whether to go on without them where they may not be seen."""
 
 
 @dataclass(slots=True)
@@ -92,6 +94,11 @@ class Follower:
         deadline = time.monotonic() + _JOIN_SECONDS
         for thread in self._threads:
             thread.join(timeout=max(0.0, deadline - time.monotonic()))
+
+    @property
+    def client(self) -> Client:
+        """What it asks by."""
+        return self._client
 
     @property
     def trouble(self) -> ClusterError | None:
@@ -139,6 +146,9 @@ class Follower:
             except ApiRefused as error:
                 if error.status == _GONE:
                     version = ""
+                elif selection.dispensable and error.status == _FORBIDDEN:
+                    self._spare(selection)
+                    return
                 elif self._passing(selection, error):
                     self._note(selection, error)
                 elif selection.optional and error.status == _NOT_FOUND:
@@ -154,6 +164,12 @@ class Follower:
                 return
             self._stop.wait(delay)
             delay = min(delay * 2, _LONGEST_DELAY)
+
+    def _spare(self, selection: Selection) -> None:
+        """Go on with what is known of it."""
+        with self._lock:
+            self._followed[selection].listed = True
+        self._changes.put(None)
 
     def _passing(self, selection: Selection, error: ApiRefused) -> bool:
         """Whether a refusal may be gone when asked again.

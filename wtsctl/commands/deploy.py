@@ -227,6 +227,7 @@ def _waited(run: _Run, applied: ApplyResult, plan: Planned) -> Result:
         def trouble() -> str:
             return str(follower.trouble.problems[0].message) if follower.trouble else ""
 
+        usual = {one.name: one.seconds for one in plan.report.impacts if one.measured and one.seconds}
         with run.screen.drawing() as live:
             waited = wait(
                 [one.name for one in run.looked.subjects],
@@ -234,7 +235,8 @@ def _waited(run: _Run, applied: ApplyResult, plan: Planned) -> Result:
                 clock=time.monotonic,
                 sleep=follower.wait,
                 timeout=run.timeout,
-                show=ProgressView(run.screen, live, trouble).show,
+                show=ProgressView(run.screen, live, trouble, usual).show,
+                epoch=time.time(),
             )
         if not waited:
             raise follower.trouble or ClusterUnreachable("the API server did not list the models' objects in time")

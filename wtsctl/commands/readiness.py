@@ -20,13 +20,17 @@ if TYPE_CHECKING:
 
 # How long to leave an endpoint alone that did not give the right answer, and how many to ask at once.
 _AGAIN_SECONDS = 1.0
+# What one token may take: the first request to a server may compile kernels.
+_TOKEN_SECONDS = 60.0
 _AT_ONCE = 16
 
 
 class Looked:
     """What is looked at: subjects, where each answers, and the file that says so."""
 
-    def __init__(self, loaded: LoadedCatalog, chosen: Sequence[Workload], *, llama_stack: bool) -> None:
+    def __init__(
+        self, loaded: LoadedCatalog, chosen: Sequence[Workload], *, llama_stack: bool, agents: bool | None = None
+    ) -> None:
         from wtsctl.catalog.stack import operator_labels
         from wtsctl.catalog.workload import Endpoint
         from wtsctl.health.model import Subject
@@ -60,6 +64,14 @@ class Looked:
             self.endpoints["llama-stack"] = Endpoint(stack.namespace, name, stack.service.port, stack.openai_prefix)
             labels = ",".join(f"{key}={value}" for key, value in operator_labels(stack).items())
             self._operated = [(stack.namespace, name, labels)] if operated else []
+        for agent in loaded.catalog.agents if (llama_stack if agents is None else agents) else ():
+            if agent.image is not None:
+                name = f"agent/{agent.name}"
+                subject = Subject(
+                    name, "agent", agent.namespace, agent.name, agent.name, agent.replicas, "", asked=False
+                )
+                self.subjects.append(subject)
+                self.endpoints[name] = Endpoint(agent.namespace, agent.name, agent.port, "")
 
     @property
     def selections(self) -> tuple[Selection, ...]:
@@ -85,7 +97,9 @@ class Answers:
     """What endpoints say, asked in the background; `of` never waits.
 
     An answer holds for the pods that gave it: when a pod comes, goes or restarts, the endpoint is asked again. So
-    it is while it fails or lists something else, which a server may do that has just come up.
+    it is while it fails or lists something else, which a server may do that has just come up. With `tokens` a model
+    that is listed is asked for one token too, before it counts as ready; Llama Stack is not, since its models are
+    asked themselves.
     """
 
     def __init__(
@@ -95,12 +109,15 @@ class Answers:
         seconds: float,
         catalog: Path,
         news: Callable[[], None],
+        *,
+        tokens: bool = True,
     ) -> None:
         self._connection = connection
         self._catalog = catalog
         self._endpoints = endpoints
         self._seconds = seconds
         self._news = news
+        self._tokens = tokens
         self._lock = threading.Lock()
         self._slots = threading.Semaphore(_AT_ONCE)
         self._known: dict[str, tuple[object, Answer, float]] = {}
@@ -112,15 +129,27 @@ class Answers:
         with self._lock:
             known = self._known.get(name)
             answer, again = (known[1], known[2]) if known and known[0] == pods else (None, 0.0)
-            settled = answer is not None and answer.serves(health.subject.serves)
+            settled = answer is not None and answer.serves(health.subject.serves) and not answer.unanswered
             if not settled and time.monotonic() >= again and name not in self._asking:
                 self._asking.add(name)
-                threading.Thread(target=self._ask, args=(name, pods), daemon=True).start()
+                arguments = (name, pods, health.subject.serves)
+                threading.Thread(target=self._ask, args=arguments, daemon=True).start()
             return answer
 
-    def _ask(self, name: str, pods: object) -> None:
+    def _ask(self, name: str, pods: object, serves: str) -> None:
+        from dataclasses import replace
+
+        endpoint = self._endpoints[name]
         with self._slots:
-            answer = ask(self._connection, self._endpoints[name], self._seconds, self._catalog)
+            answer = ask(self._connection, endpoint, self._seconds, self._catalog)
+            if self._tokens and serves and answer.serves(serves):
+                with self._lock:
+                    known = self._known.get(name)
+                    # A refusal stays in view until there is another answer.
+                    if known is None or known[0] != pods or not known[1].unanswered:
+                        self._known[name] = (pods, replace(answer, asking=True), 0.0)
+                self._news()
+                answer = replace(answer, unanswered=ask_token(self._connection, endpoint, serves, self._catalog))
         with self._lock:
             self._known[name] = (pods, answer, time.monotonic() + _AGAIN_SECONDS)
             self._asking.discard(name)
@@ -129,19 +158,28 @@ class Answers:
 
 def observer(looked: Looked, follower: Follower, answers: Answers) -> Callable[[], dict[str, ModelHealth] | None]:
     """What `health.wait.wait` looks at: every subject's health now, or None before the first lists are in."""
+    from wtsctl.cluster.autoscaler import autoscaler
     from wtsctl.health.assess import assess
     from wtsctl.health.index import Index
+    from wtsctl.health.scheduling import Autoscaler
+
+    scaled = Autoscaler.NOT_ASKED
 
     def observe() -> dict[str, ModelHealth] | None:
         objects = follower.objects()
         if objects is None:
             return None
-        index = Index.of(objects)
+        nonlocal scaled
+        index = Index.of(objects, scaled)
         healths: dict[str, ModelHealth] = {}
         for subject in looked.subjects:
             health = assess(subject, index)
             answer = answers.of(health) if health.askable else None
             healths[subject.name] = assess(subject, index, answer) if answer else health
+        if scaled is Autoscaler.NOT_ASKED and any(one.reason == "Unschedulable" for one in healths.values()):
+            # Asked where it matters, and once.
+            scaled = autoscaler(follower.client)
+            return observe()
         return healths
 
     return observe
@@ -170,6 +208,20 @@ def ask(connection: Connection, endpoint: Endpoint, seconds: float, catalog: Pat
     return Answer(failure=said.message) if isinstance(said, ProbeFailure) else Answer(ids=said.ids)
 
 
+def ask_token(connection: Connection, endpoint: Endpoint, model: str, catalog: Path) -> str:
+    """Why a model does not answer one token, through the API server; empty where it does."""
+    from wtsctl.commands.endpoints import way_to
+    from wtsctl.errors import ClusterError
+    from wtsctl.probe.target import Timeouts
+    from wtsctl.probe.token import one_token
+
+    try:
+        failure = one_token(way_to(connection, endpoint, Timeouts(total=_TOKEN_SECONDS), catalog), model)
+    except ClusterError as error:
+        return str(error.problems[0].message)
+    return failure.message if failure else ""
+
+
 def ask_all(
     connection: Connection, endpoints: Mapping[str, Endpoint], seconds: float, catalog: Path
 ) -> dict[str, Answer]:
@@ -186,11 +238,12 @@ def evidence_of(client: Client, healths: Iterable[ModelHealth]) -> dict[str, Evi
     from wtsctl.cluster.parallel import each
     from wtsctl.health.state import Phase
 
+    ran = {Phase.WEIGHTS, Phase.STARTING, Phase.LOADING, Phase.ENDPOINT, Phase.ANSWERS}
     stuck = [one for one in healths if not one.ready and one.pod]
 
     def collect(one: ModelHealth) -> Evidence:
         container = one.cause.container if one.cause else ""
-        ran = one.cause.crashed if one.cause else one.phase in {Phase.STARTING, Phase.LOADING, Phase.ENDPOINT}
-        return evidence(client, one.subject.namespace, one.pod, container, ran=ran)
+        has_log = one.cause.crashed if one.cause else one.phase in ran
+        return evidence(client, one.subject.namespace, one.pod, container, ran=has_log)
 
     return {one.subject.name: found for one, found in zip(stuck, each(collect, stuck), strict=True)}

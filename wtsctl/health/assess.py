@@ -5,36 +5,58 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from wtsctl.health.claim import claim
 from wtsctl.health.deployment import deployment, replicas
 from wtsctl.health.endpoints import ready_pods
+from wtsctl.health.events import newest
 from wtsctl.health.index import pod_template
 from wtsctl.health.inferenceservice import inference_service
 from wtsctl.health.job import job
 from wtsctl.health.leaderworkerset import groups, leader_worker_set, size
-from wtsctl.health.model import NOT_ASKED, UNSEEN_SECONDS, Answer, ModelHealth, Subject
+from wtsctl.health.llamastackdistribution import llama_stack_distribution
+from wtsctl.health.model import UNSEEN_SECONDS, Answer, ModelHealth, Subject
+from wtsctl.health.owners import chain
 from wtsctl.health.pod import INITIALIZING, Cause, PodHealth, pod
-from wtsctl.health.state import Health, Object, Phase, State, terminating
+from wtsctl.health.reachable import reachable
+from wtsctl.health.scheduling import claim_cause, mount_cause, unbound, unschedulable
+from wtsctl.health.state import Health, Object, Phase, State, status_time, terminating
 
 if TYPE_CHECKING:
+    from wtsctl.health.events import Event
     from wtsctl.health.index import Index
 
-# A quota may be freed by what else is going on; an endpoint that has just come up may still list what it is loading.
-_REFUSED_SECONDS = 10.0
-_OTHER_MODEL_SECONDS = 5.0
+# In which a pod has no node or no container yet.
+_HELD = frozenset({Phase.SCHEDULING, Phase.IMAGE})
+# A quota may be freed by what else is going on.
+_REFUSED_SECONDS = 2.0
+# An admission webhook that does not answer may be restarting.
+_WEBHOOK_SECONDS = 30.0
 
 
 def assess(subject: Subject, index: Index, answer: Answer | None = None) -> ModelHealth:
     """How `subject` is, by the objects in `index` and, once there is a ready pod, by its endpoint's `answer`."""
+    health = _assess(subject, index, answer)
+    about = index.by_name.get(("Pod", subject.namespace, health.pod)) if health.pod else None
+    if about is None:
+        about = index.by_name.get((subject.kind, subject.namespace, subject.deployment))
+    if about is None:
+        about = index.by_name.get(("InferenceService", subject.namespace, subject.object_name))
+    if about is None or health.ready:
+        return health
+    cause = health.cause
+    if cause and not cause.at:
+        cause = replace(cause, at=status_time(about))
+    owners = chain(index.by_name, about)
+    if cause and cause.container:
+        owners = (*owners, f"container {cause.container}")
+    return replace(health, cause=cause, chain=health.chain or owners)
+
+
+def _assess(subject: Subject, index: Index, answer: Answer | None) -> ModelHealth:
     service = index.by_name.get(("InferenceService", subject.namespace, subject.object_name))
     made = index.by_name.get((subject.kind, subject.namespace, subject.deployment))
     root = service if subject.kserve else made
     if root is None:
-        kind = "InferenceService" if subject.kserve else subject.kind
-        text = f"namespace {subject.namespace} has no {kind} {subject.object_name}"
-        if subject.operated:
-            text += "; Llama Stack's operator makes it: does that run?"
-        return ModelHealth(subject, Phase.ABSENT, "NotFound", text)
+        return _missing(subject, index)
     pods = tuple(index.newest_pods(subject))
     behind = ready_pods(index.slices.get((subject.namespace, subject.service), ()))
     health = ModelHealth(
@@ -49,7 +71,9 @@ def assess(subject: Subject, index: Index, answer: Answer | None = None) -> Mode
     )
     if terminating(root):
         return replace(health, phase=Phase.TERMINATING, reason="Terminating", message="it is being deleted")
-    held_up = _broken(health) or (_downloading(health, index, made) if made else None)
+    held_up = _broken(health) or (
+        _without_volume(health, index, made) or _downloading(health, index, made) if made else None
+    )
     if held_up:
         return held_up
     if service is not None and subject.kserve:
@@ -71,6 +95,38 @@ def _broken(health: ModelHealth) -> ModelHealth | None:
     return replace(health, phase=one.phase, reason=one.reason, message=one.message, cause=one.cause, pod=one.name)
 
 
+def _missing(subject: Subject, index: Index) -> ModelHealth:
+    """The phase of a model without a Deployment: nobody made one, or Llama Stack's operator has not."""
+    kind = "InferenceService" if subject.kserve else subject.kind
+    text = f"namespace {subject.namespace} has no {kind} {subject.object_name}"
+    if not subject.operated:
+        return ModelHealth(subject, Phase.ABSENT, "NotFound", text)
+    found = index.by_name.get(("LlamaStackDistribution", subject.namespace, subject.object_name))
+    if found is None:
+        return ModelHealth(
+            subject, Phase.ABSENT, "NotFound", f"{text}; Llama Stack's operator makes it: does that run?"
+        )
+    said, owners = llama_stack_distribution(found), chain(index.by_name, found)
+    cause = None
+    if said.state is State.FAILED:
+        cause = Cause(said.reason, said.message, grace=_REFUSED_SECONDS, at=status_time(found))
+    return ModelHealth(subject, Phase.PENDING, said.reason, said.message, cause, chain=owners)
+
+
+def _without_volume(health: ModelHealth, index: Index, made: Object) -> ModelHealth | None:
+    """The phase of a model whose pods wait for a volume that never comes."""
+    if health.pods and all(one.phase.order > Phase.IMAGE.order for one in health.pods):
+        return None
+    found = claim_cause(index, health.subject.namespace, pod_template(made))
+    if found is None:
+        return None
+    cause, item = found
+    owners = (*chain(index.by_name, made), *chain(index.by_name, item))
+    return replace(
+        health, phase=Phase.SCHEDULING, reason=cause.reason, message=cause.message, cause=cause, chain=owners
+    )
+
+
 def _downloading(health: ModelHealth, index: Index, made: Object) -> ModelHealth | None:
     """The phase of a model that waits for its download, or waits in vain; None where no pod waits."""
     jobs = index.downloads(health.subject, made)
@@ -84,25 +140,30 @@ def _downloading(health: ModelHealth, index: Index, made: Object) -> ModelHealth
     if done.state is State.FAILED:
         text = f"Job {name} did not download the weights: {done.message or done.reason}"
         cause = Cause("DownloadFailed", text, "download", crashed=True)
-        return replace(health, phase=Phase.STARTING, reason="DownloadFailed", message=text, cause=cause, pod=latest)
+        cause = replace(cause, at=status_time(jobs[-1]))
+        return replace(health, phase=Phase.WEIGHTS, reason="DownloadFailed", message=text, cause=cause, pod=latest)
     stopped = next((one for one in tried if one.cause), None)
     if stopped and stopped.cause:
         text = f"Job {name} cannot download the weights: {stopped.message}"
         return replace(
-            health, phase=Phase.STARTING, reason=stopped.reason, message=text, cause=stopped.cause, pod=stopped.name
+            health, phase=Phase.WEIGHTS, reason=stopped.reason, message=text, cause=stopped.cause, pod=stopped.name
         )
+    held = _held_up(health, tried[-1], index, None) if tried and tried[-1].phase in _HELD else None
+    if held and held.cause:
+        text = f"Job {name} cannot download the weights: {held.message}"
+        return replace(held, message=text, phase=Phase.WEIGHTS)
     text = f"Job {name} downloads the weights; {done.message}"
-    return replace(health, phase=Phase.STARTING, reason="Downloading", message=text, pod=latest)
+    return replace(health, phase=Phase.WEIGHTS, reason="Downloading", message=text, pod=latest)
 
 
 def _rolling_out(health: ModelHealth, index: Index, made: Object) -> ModelHealth:
     """The phase of a model whose Deployment exists and whose pods nothing stops."""
     rollout, pods = leader_worker_set(made) if health.subject.grouped else deployment(made), health.pods
     waiting = replace(health, reason=rollout.reason, message=rollout.message)
-    # A passed progress deadline is no failure while a pod still loads: loads take as long as they take.
-    if rollout.state is State.FAILED and rollout.reason != "ProgressDeadlineExceeded":
-        cause = Cause(rollout.reason, rollout.message, grace=_REFUSED_SECONDS)
-        return waiting if index.leaving(health.subject.namespace) else replace(waiting, cause=cause)
+    refused = _refused(health, index, made, rollout)
+    if refused:
+        waiting = replace(health, reason=refused.reason, message=refused.message)
+        return waiting if index.leaving(health.subject.namespace) else replace(waiting, cause=refused)
     if health.wanted == 0:
         return _stopped(health, rollout)
     if rollout.reason == "NotObserved" or (len(pods) < health.wanted and all(one.ready for one in pods)):
@@ -111,16 +172,53 @@ def _rolling_out(health: ModelHealth, index: Index, made: Object) -> ModelHealth
     if not slowest.ready:
         return _held_up(health, slowest, index, made)
     if rollout.current:
-        return _reachable(health)
+        return reachable(health)
     # The pods are ready, but they are not the ones that are wanted now.
     return waiting if rollout.reason == "Updating" else replace(waiting, phase=Phase.ENDPOINT)
 
 
-def _held_up(health: ModelHealth, slowest: PodHealth, index: Index, made: Object) -> ModelHealth:
+def _refused(health: ModelHealth, index: Index, made: Object, rollout: Health) -> Cause | None:
+    """Why pods may not be made: a quota, or admission; or None."""
+    reason, message, at = rollout.reason, rollout.message, ""
+    # A passed progress deadline is no failure while a pod still loads: loads take as long as they take.
+    if rollout.state is not State.FAILED or reason == "ProgressDeadlineExceeded":
+        # A LeaderWorkerSet says nothing of it; the StatefulSet of its leaders, which bears its name, does.
+        named = (made["metadata"].get("namespace", ""), "StatefulSet", made["metadata"]["name"])
+        said = newest(index.events_named(*named), "FailedCreate")
+        if said is None or health.pods or not health.subject.grouped:
+            return None
+        reason, message, at = said.reason, said.message, said.at
+    passes = "failed calling webhook" in message
+    return Cause(reason, message, grace=_WEBHOOK_SECONDS if passes else _REFUSED_SECONDS, at=at)
+
+
+def _held_up(health: ModelHealth, slowest: PodHealth, index: Index, made: Object | None) -> ModelHealth:
     """The phase of the pod that has come least far."""
-    unbound = _unbound(index, made) if slowest.phase is Phase.SCHEDULING else None
-    reason, message = (unbound.reason, unbound.message) if unbound else (slowest.reason, slowest.message)
-    return replace(health, phase=slowest.phase, reason=reason, message=message, pod=slowest.name)
+    namespace = health.subject.namespace
+    item = index.by_name.get(("Pod", namespace, slowest.name))
+    events = index.events_of(item) if item else []
+    reason, message, cause = slowest.reason, slowest.message, None
+    if slowest.phase is Phase.SCHEDULING:
+        without = unbound(index, namespace, pod_template(made)) if made else None
+        if without:
+            reason, message = without.reason, without.message
+        else:
+            cause = unschedulable(reason, message, events, index, namespace)
+    elif slowest.phase is Phase.IMAGE:
+        cause = mount_cause(events)
+        if cause is None:
+            reason, message = _coming(slowest, events)
+    if cause:
+        reason, message = cause.reason, cause.message
+    return replace(health, phase=slowest.phase, reason=reason, message=message, cause=cause, pod=slowest.name)
+
+
+def _coming(slowest: PodHealth, events: list[Event]) -> tuple[str, str]:
+    """What a container that is being made waits for: the image, or a volume that has not come yet."""
+    said = newest(events, "Pulling", "Pulled", "FailedMount", "FailedAttachVolume", "SuccessfulAttachVolume")
+    if said is None or said.reason in {"Pulled", "SuccessfulAttachVolume"}:
+        return slowest.reason, slowest.message
+    return said.reason, said.message
 
 
 def _stopped(health: ModelHealth, rollout: Health) -> ModelHealth:
@@ -131,36 +229,3 @@ def _stopped(health: ModelHealth, rollout: Health) -> ModelHealth:
         return replace(health, phase=Phase.READY, reason="ScaledToZero", message="0 replicas, as the catalog asks")
     text = f"it is scaled to 0 replicas; the catalog asks for {health.subject.replicas}"
     return replace(health, reason="ScaledToZero", message=text)
-
-
-def _unbound(index: Index, made: Object) -> Health | None:
-    """What keeps a pod's volume away: more to the point than the scheduler's own message."""
-    volumes = pod_template(made)["spec"].get("volumes") or []
-    for name in (str((volume.get("persistentVolumeClaim") or {}).get("claimName", "")) for volume in volumes):
-        found = index.by_name.get(("PersistentVolumeClaim", made["metadata"]["namespace"], name))
-        health = claim(found) if found else None
-        if health and not health.current:
-            return replace(health, message=f"PersistentVolumeClaim {name}: {health.message}")
-    return None
-
-
-def _reachable(health: ModelHealth) -> ModelHealth:
-    """The last phase: the Service knows the pods, and the endpoint lists the model."""
-    subject, answer = health.subject, health.answer
-    at_endpoint = replace(health, phase=Phase.ENDPOINT)
-    if health.endpoints < health.answering:
-        text = f"Service {subject.service} knows {health.endpoints} of {health.answering} ready pods"
-        return replace(at_endpoint, reason="NotInEndpoints", message=text)
-    others = sorted(health.behind - {one.name for one in health.pods})
-    if others:
-        text = f"Service {subject.service} also sends requests to {', '.join(others)}"
-        return replace(at_endpoint, reason="OtherEndpoints", message=text)
-    if answer is None:
-        return replace(at_endpoint, reason=NOT_ASKED, message="its endpoint has not been asked yet")
-    if answer.failure:
-        return replace(at_endpoint, reason="NoAnswer", message=answer.failure)
-    if not answer.serves(subject.serves):
-        text = f"its endpoint serves {', '.join(answer.ids) or 'nothing'}, not {subject.serves}"
-        cause = Cause("NotServed", text, grace=_OTHER_MODEL_SECONDS)
-        return replace(at_endpoint, reason="NotServed", message=text, cause=cause)
-    return replace(health, phase=Phase.READY)

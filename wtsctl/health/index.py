@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from wtsctl.health.endpoints import SERVICE_LABEL
+from wtsctl.health.events import Event, about, of_object
 from wtsctl.health.leaderworkerset import newest_revision
 from wtsctl.health.pod import PodHealth, pod
+from wtsctl.health.scheduling import Autoscaler
 from wtsctl.health.state import Object, Phase, terminating
 
 if TYPE_CHECKING:
@@ -42,14 +44,19 @@ class Index:
     slices: dict[tuple[str, str], list[Object]] = field(default_factory=dict)
     replica_sets: dict[tuple[str, str], list[Object]] = field(default_factory=dict)
     jobs: dict[tuple[str, str], list[Object]] = field(default_factory=dict)
+    events: dict[tuple[str, str, str], list[Object]] = field(default_factory=dict)
+    autoscaler: Autoscaler = Autoscaler.NOT_ASKED
 
     @classmethod
-    def of(cls, objects: Iterable[Object]) -> Index:
+    def of(cls, objects: Iterable[Object], autoscaler: Autoscaler = Autoscaler.NOT_ASKED) -> Index:
         """Sort objects of any kind."""
-        index = cls()
+        index = cls(autoscaler=autoscaler)
         for item in objects:
             metadata = item["metadata"]
             namespace, labels = str(metadata.get("namespace", "")), metadata.get("labels") or {}
+            if item["kind"] == "Event":
+                index.events.setdefault(about(item), []).append(item)
+                continue
             index.by_name[item["kind"], namespace, str(metadata["name"])] = item
             if item["kind"] == "Pod":
                 index.pods.setdefault((namespace, labels.get(_INSTANCE, "")), []).append(item)
@@ -61,6 +68,16 @@ class Index:
                 for owner in metadata.get("ownerReferences") or []:
                     index.replica_sets.setdefault((namespace, owner.get("name", "")), []).append(item)
         return index
+
+    def events_of(self, item: Object) -> list[Event]:
+        """The events about an object, oldest first."""
+        metadata = item["metadata"]
+        where = (str(metadata.get("namespace", "")), str(item["kind"]), str(metadata["name"]))
+        return of_object(self.events.get(where, ()), str(metadata.get("uid", "")))
+
+    def events_named(self, namespace: str, kind: str, name: str) -> list[Event]:
+        """The events about an object that is not followed itself."""
+        return of_object(self.events.get((namespace, kind, name), ()))
 
     def leaving(self, namespace: str) -> bool:
         """Whether pods are still going away there: until they are gone they count against its quota."""

@@ -18,15 +18,16 @@ class Subject:
 
     Attributes:
         name: as the catalog and the table name it.
-        runtime: `vllm`, `kserve`, `llamacpp` or `llama-stack`.
+        runtime: `vllm`, `kserve`, `llamacpp`, `llama-stack` or `agent`.
         namespace: where its objects are.
         object_name: of its Deployment, LeaderWorkerSet or InferenceService.
         service: the Service in front of its pods.
-        replicas: pods that the catalog wants.
+        replicas: pods that the catalog wants, of those that an autoscaler may leave the fewest.
         serves: the id that its endpoint has to list; empty where any list will do.
         grouped: a LeaderWorkerSet takes the Deployment's place.
         downloads: a Job downloads its weights, which its pods wait for.
         operated: Llama Stack's operator makes its Deployment.
+        asked: its endpoint is asked; of an agent nothing is known but its port.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Subject:
     grouped: bool = False
     downloads: bool = False
     operated: bool = False
+    asked: bool = True
 
     @property
     def kserve(self) -> bool:
@@ -63,10 +65,14 @@ class Answer:
     Attributes:
         ids: what it listed.
         failure: why it listed nothing; empty where it did.
+        unanswered: why it has not answered one token; empty where it did, or was not asked for one.
+        asking: whether it is being asked for one token just now.
     """
 
     ids: tuple[str, ...] = ()
     failure: str = ""
+    unanswered: str = ""
+    asking: bool = False
 
     def serves(self, model: str) -> bool:
         """Whether it listed the id `model`; with an empty one, whether it listed anything at all."""
@@ -90,6 +96,7 @@ class ModelHealth:
         created: creation time of its Deployment, LeaderWorkerSet or InferenceService, as RFC 3339; empty without one.
         answer: what its endpoint said, if it was asked.
         behind: names of the pods that its Service sends requests to, whosoever they are.
+        chain: `KIND/NAME` of the objects that own the one which `reason` is about, and of that one; the owner first.
     """
 
     subject: Subject
@@ -104,6 +111,7 @@ class ModelHealth:
     created: str = ""
     answer: Answer | None = None
     behind: frozenset[str] = frozenset()
+    chain: tuple[str, ...] = ()
 
     @property
     def endpoints(self) -> int:

@@ -30,10 +30,12 @@ _STUCK = {
 }
 # The reason of a pod with an init container that runs.
 INITIALIZING = "PodInitializing"
+# Init containers that bring the weights: KServe's, and the one of templates/vllm that waits for the download.
+_WEIGHTS = frozenset({"storage-initializer", "weights"})
 # For how long a reason has to stand before it is believed: the pod of a Deployment that was just corrected is
 # still there for a moment, and a crash may be the first answer to a dependency that is not up yet.
 _STUCK_SECONDS = 2.0
-_CRASH_SECONDS = 3.0
+_CRASH_SECONDS = 2.0
 # Restarts after which another crash is a loop; more memory does not appear by itself.
 _CRASH_RESTARTS, _OOM_RESTARTS = 2, 1
 
@@ -48,6 +50,7 @@ class Cause:
         container: the container that is stopped; empty where it is the pod.
         crashed: whether the container ran, so that its log is worth reading.
         grace: seconds that this has to last before it counts as final.
+        at: when the cluster said so, RFC 3339; empty where that is not known.
     """
 
     reason: str
@@ -55,6 +58,7 @@ class Cause:
     container: str = ""
     crashed: bool = False
     grace: float = _STUCK_SECONDS
+    at: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +122,8 @@ def _on_its_way(
     if initializing:
         first = initializing[0]
         if "running" in (first.get("state") or {}):
-            return Phase.STARTING, INITIALIZING, f"init container {first.get('name')} runs"
+            phase = Phase.WEIGHTS if first.get("name") in _WEIGHTS else Phase.STARTING
+            return phase, INITIALIZING, f"init container {first.get('name')} runs"
         return _not_running(first)
     containers = status.get("containerStatuses") or []
     down = next((one for one in containers if "running" not in (one.get("state") or {})), None)

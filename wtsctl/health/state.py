@@ -44,9 +44,11 @@ class Phase(StrEnum):
     PENDING = "pending"
     SCHEDULING = "scheduling"
     IMAGE = "image"
+    WEIGHTS = "weights"
     STARTING = "starting"
     LOADING = "loading"
     ENDPOINT = "endpoint"
+    ANSWERS = "answers"
     READY = "ready"
 
     @property
@@ -74,3 +76,13 @@ def observed(item: Object) -> bool:
     """
     seen = (item.get("status") or {}).get("observedGeneration")
     return seen is not None and int(seen) >= int(item["metadata"].get("generation", 0))
+
+
+def status_time(item: Object) -> str:
+    """When the cluster last wrote the object's status, RFC 3339, to the second; empty where nothing says so.
+
+    Source: `managedFields`, https://kubernetes.io/docs/reference/using-api/server-side-apply/#field-management. No
+    other field has the time of a container's waiting reason.
+    """
+    written = item["metadata"].get("managedFields") or []
+    return max((str(one.get("time") or "") for one in written if one.get("subresource") == "status"), default="")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -32,11 +33,15 @@ class Waited:
         health: as last seen.
         verdict: what the wait came to.
         seconds: from the start of the wait to the moment the verdict was first true.
+        noticed: of one that failed, seconds from the moment at which the cluster said so, or from the start of the
+            wait where it had said so before, to the verdict. The cluster's times are whole seconds of its own
+            clock, so that this may be up to a second too long. None where the cluster did not say when.
     """
 
     health: ModelHealth
     verdict: Verdict
     seconds: float
+    noticed: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +52,13 @@ class Progress:
         elapsed: seconds since the wait began.
         healths: by model, in the order given.
         verdicts: of the models that need no more waiting, as it stands.
+        noticed: of those that have failed, as in `Waited`.
     """
 
     elapsed: float
     healths: Mapping[str, ModelHealth]
     verdicts: Mapping[str, Verdict]
+    noticed: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -60,6 +67,7 @@ class _Track:
 
     end: str = ""
     since: float = 0.0
+    said: str = ""
     verdict: Verdict | None = None
     decided: float = 0.0
     health: ModelHealth | None = field(default=None)
@@ -70,11 +78,19 @@ class _Track:
         end = f"{health.pod}/{health.phase}" if health.ready or health.cause else ""
         if end != self.end:
             self.end, self.since = end, now
+            self.said = health.cause.at if health.cause else ""
         verdict: Verdict | None = None
         if end and now - self.since >= health.grace - _ROUNDING:
             verdict = Verdict.READY if health.ready else Verdict.FAILED
         if verdict is not self.verdict:
             self.verdict, self.decided = verdict, now
+
+    def noticed(self, start: float, epoch: float | None) -> float | None:
+        """Seconds from the cluster's word to the verdict; `epoch` is what a clock on the wall showed at `start`."""
+        if self.verdict is not Verdict.FAILED or epoch is None or not self.said:
+            return None
+        said = max(0.0, datetime.fromisoformat(self.said).timestamp() - epoch)
+        return max(0.0, self.decided - start - said)
 
 
 def wait(
@@ -85,6 +101,7 @@ def wait(
     sleep: Callable[[float], None],
     timeout: float,
     show: Callable[[Progress], None],
+    epoch: float | None = None,
 ) -> dict[str, Waited]:
     """Wait until every model is ready or has failed for good, or the time is over.
 
@@ -98,6 +115,7 @@ def wait(
         sleep: called with the longest time to wait for news; may return early.
         timeout: seconds to wait at most.
         show: told after every look.
+        epoch: what a clock on the wall shows at the start, in seconds since 1970, to compare with the cluster's times.
 
     Returns:
         The models that were seen at least once; one that never was is missing.
@@ -109,7 +127,7 @@ def wait(
         if seen is not None:
             for name, track in tracks.items():
                 track.see(seen[name], now)
-            show(_progress(tracks, now - start))
+            show(_progress(tracks, start, now, epoch))
             if all(track.verdict for track in tracks.values()):
                 break
         if now - start >= timeout:
@@ -117,7 +135,10 @@ def wait(
         sleep(min(_until_news(tracks, now), start + timeout - now))
     return {
         name: Waited(
-            track.health, track.verdict or _late(track.health), (track.decided if track.verdict else now) - start
+            track.health,
+            track.verdict or _late(track.health),
+            (track.decided if track.verdict else now) - start,
+            track.noticed(start, epoch),
         )
         for name, track in tracks.items()
         if track.health is not None
@@ -129,11 +150,13 @@ def _late(health: ModelHealth) -> Verdict:
     return Verdict.READY if health.ready else Verdict.TIMED_OUT
 
 
-def _progress(tracks: Mapping[str, _Track], elapsed: float) -> Progress:
+def _progress(tracks: Mapping[str, _Track], start: float, now: float, epoch: float | None) -> Progress:
+    noticed = {name: track.noticed(start, epoch) for name, track in tracks.items()}
     return Progress(
-        elapsed,
+        now - start,
         {name: track.health for name, track in tracks.items() if track.health is not None},
         {name: track.verdict for name, track in tracks.items() if track.verdict is not None},
+        {name: seconds for name, seconds in noticed.items() if seconds is not None},
     )
 
 

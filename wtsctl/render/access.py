@@ -112,16 +112,18 @@ def _role(asked: Asked, namespace: str, docs: list[Document]) -> Iterator[Rule]:
     rendered = {_kind(doc) for doc in docs}
     for kind in sorted(_LOOKED_AT_IF_THERE & rendered):
         looked_at[kind[0]] = (_plural(kind[1]),)
-    if endpoints:
+    agents = any(one.image is not None and one.namespace == namespace for one in asked.catalog.agents)
+    if endpoints or agents:
         # `watch` is how deploy waits; status asks once.
         verbs = ["list", "watch"] if access.level == "deploy" else ["list"]
         for group, plurals in looked_at.items():
             yield _rule([group], plurals, verbs)
-        yield _rule([""], ["events"], ["list"])
+        yield _rule([""], ["events"], verbs)
         yield _rule([""], ["pods/log"], ["get"])
         # GET lists the models, POST asks one. Who may deploy can reach every Service anyway, through a pod.
         methods = ["get"] if access.level == "status" else ["get", "create"]
-        yield _rule([""], ["services/proxy"], methods, () if access.level == "deploy" else endpoints)
+        if endpoints:
+            yield _rule([""], ["services/proxy"], methods, () if access.level == "deploy" else endpoints)
         if keys:
             # The proxy passes no API key on, so a model that wants one is asked through a port-forward to its pods,
             # whose names nobody knows before. A websocket is opened by GET, and needs `create` since Kubernetes 1.35.

@@ -87,7 +87,11 @@ class DeployReport:
             ],
             "models": [
                 model_data(one.health, self.endpoints[name], self.evidence.get(name))
-                | {"verdict": one.verdict.value, "seconds": round(one.seconds, 3)}
+                | {
+                    "verdict": one.verdict.value,
+                    "seconds": round(one.seconds, 3),
+                    "secondsFromEvent": None if one.noticed is None else round(one.noticed, 3),
+                }
                 for name, one in self.waited.items()
             ],
             "warnings": list(self.warnings),
@@ -128,4 +132,5 @@ class DeployReport:
                 span(one.seconds),
             )
         terminal.print(table)
-        show_findings(terminal, [one.health for one in self.waited.values()], self.evidence)
+        noticed = {name: one.noticed for name, one in self.waited.items() if one.noticed is not None}
+        show_findings(terminal, [one.health for one in self.waited.values()], self.evidence, noticed)

@@ -102,28 +102,46 @@ def _serves(health: ModelHealth) -> str:
     return ", ".join(ids) if len(ids) <= 2 else f"{len(ids)} models"  # noqa: PLR2004
 
 
-def findings(healths: Iterable[ModelHealth], evidence: Mapping[str, Evidence]) -> list[str]:
-    """What is not as it should be, a line for the cause and indented ones for its evidence."""
+def findings(
+    healths: Iterable[ModelHealth], evidence: Mapping[str, Evidence], noticed: Mapping[str, float] | None = None
+) -> list[str]:
+    """What is not as it should be, a line for the cause and indented ones for its evidence.
+
+    Args:
+        healths: of all models; those that are ready are left out.
+        evidence: events and logs, by model.
+        noticed: seconds from the cluster's word to ours, by model.
+    """
     lines: list[str] = []
+    noticed = noticed or {}
     for one in healths:
         if one.ready:
             continue
         about = f" (pod {one.pod}{_container(one)})" if one.pod else ""
         text = printable(one.message, _MESSAGE)
         lines.append(f"{one.subject.name}: {printable(one.reason)}{': ' if text else ''}{text}{about}")
+        if one.failed and one.chain:
+            lines.append(f"    owned by: {' > '.join(printable(owner) for owner in one.chain)}{_alike(one)}")
+        if one.subject.name in noticed:
+            lines.append(f"    noticed: {noticed[one.subject.name]:.1f} s after the cluster said so")
         found = evidence.get(one.subject.name)
         if found is not None:
             lines += [f"    event: {printable(event, _MESSAGE)}" for event in found.events if text not in event]
             if found.log:
                 lines.append(f"    {'previous ' if found.previous else ''}log:")
                 lines += [f"      {printable(line, _MESSAGE)}" for line in found.log]
-        lines += [f"    hint: {advice}" for advice in [hint(one)] if advice]
+        lines += [f"    hint: {advice}" for advice in [hint(one, found)] if advice]
     return lines
 
 
-def show_findings(terminal: Terminal, healths: Sequence[ModelHealth], evidence: Mapping[str, Evidence]) -> None:
+def show_findings(
+    terminal: Terminal,
+    healths: Sequence[ModelHealth],
+    evidence: Mapping[str, Evidence],
+    noticed: Mapping[str, float] | None = None,
+) -> None:
     """Write the findings on stdout, apart from the table above them; nothing where there are none."""
-    lines = findings(healths, evidence)
+    lines = findings(healths, evidence, noticed)
     if lines:
         terminal.write("\n" + "".join(f"{line}\n" for line in lines))
 
@@ -132,9 +150,19 @@ def _container(health: ModelHealth) -> str:
     return f", container {health.cause.container}" if health.cause and health.cause.container else ""
 
 
-def hint(health: ModelHealth) -> str:
-    """What to do about it, where that is known."""
+def _alike(health: ModelHealth) -> str:
+    """How many of the pods have the same cause, where there are several."""
+    alike = sum(one.reason == health.reason for one in health.pods)
+    return f" ({alike} of {len(health.pods)} pods)" if alike > 1 else ""
+
+
+def hint(health: ModelHealth, found: Evidence | None = None) -> str:
+    """What to do about it, where that is known: by a line of the evidence that is known, else by the reason."""
     subject = health.subject
+    if found is not None and found.match:
+        return f"{found.match.signature.meaning}: {found.match.signature.advice}"
+    if health.reason == "OOMKilled" and health.cause and health.cause.container == "storage-initializer":
+        return "KServe's download ran out of memory: raise its limit in KServe's ClusterStorageContainer"
     log = f"kubectl logs -n {subject.namespace} {health.pod}"
     hints = {
         "NotFound": "`wtsctl deploy` makes it",
@@ -145,6 +173,12 @@ def hint(health: ModelHealth) -> str:
         "CreateContainerConfigError": "make the Secret or ConfigMap that it names",
         "OOMKilled": "raise `resources.limits.memory` in the catalog, or lower `maxModelLen`",
         "CrashLoopBackOff": f"see `{log} --previous`",
+        "FailedMount": "make the Secret or ConfigMap that it names",
+        "FailedBinding": "name a storage class in the catalog, or make one of the cluster's the default",
+        "ProvisioningFailed": "name a storage class that the cluster has and whose driver works",
+        "Lost": "delete the claim, and deploy again for a new volume",
+        "FailedCreate": "compare the namespace's quota and Pod Security with what the pods ask for",
+        "NoToken": f"see `{log}`" if health.pod else "see the log of its pod",
         "Unschedulable": "compare `resources` and `gpus` in the catalog with what the nodes have free",
         "NoAnswer": f"see `{log}`" if health.pod else "see the log of its pod",
         "NotServed": "another server answers behind this Service, or its --served-model-name differs",
@@ -166,7 +200,9 @@ def model_data(health: ModelHealth, endpoint: str, found: Evidence | None) -> di
         "ready": health.ready,
         "reason": health.reason,
         "message": health.message,
-        "hint": "" if health.ready else hint(health),
+        "hint": "" if health.ready else hint(health, found),
+        "signature": found.match.signature.name if found and found.match else "",
+        "owners": list(health.chain),
         "pods": {
             "ready": health.ready_pods,
             "wanted": health.wanted,

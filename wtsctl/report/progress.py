@@ -8,7 +8,7 @@ from wtsctl.printable import printable
 from wtsctl.report.models import phase_text, plain_table, span
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from wtsctl.health.model import ModelHealth
     from wtsctl.health.wait import Progress
@@ -19,6 +19,7 @@ _REASON = 100
 _ROUTINE = frozenset(
     {
         "ContainerCreating",
+        "Asked",
         "ContainersNotReady",
         "Loading",
         "NotAsked",
@@ -39,9 +40,17 @@ class ProgressView:
         terminal: where.
         live: the rich Live to draw on, or None to write lines.
         trouble: why what is shown may be out of date, or an empty text.
+        usual: seconds that a start of a model took before, by its name, where that is known.
     """
 
-    def __init__(self, terminal: Terminal, live: Any, trouble: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        terminal: Terminal,
+        live: Any,
+        trouble: Callable[[], str],
+        usual: Mapping[str, float] | None = None,
+    ) -> None:
+        self._usual = usual or {}
         self._terminal = terminal
         self._live = live
         self._trouble = trouble
@@ -65,8 +74,11 @@ class ProgressView:
         for name, health in progress.healths.items():
             text = self._text(name, health, progress)
             if text != self._said.get(name):
+                first = name not in self._said
                 self._said[name] = text
-                self._terminal.note(f"[{at}] {name}: {text}")
+                usual = self._usual.get(name)
+                before = f" (the last start took {span(usual)})" if first and usual and text != "ready" else ""
+                self._terminal.note(f"[{at}] {name}: {text}{before}")
 
     @staticmethod
     def _text(name: str, health: ModelHealth, progress: Progress) -> str:
@@ -75,7 +87,9 @@ class ProgressView:
             return "ready"
         # A failure is called one once it has lasted; until then the pod may still get over it.
         phase = "failed" if verdict is not None else health.phase.value
-        return phase if health.reason in {"", *_ROUTINE} else f"{phase}: {health.reason}"
+        said = phase if health.reason in {"", *_ROUTINE} else f"{phase}: {health.reason}"
+        noticed = progress.noticed.get(name)
+        return said if noticed is None else f"{said}, {noticed:.1f} s after the cluster said so"
 
     def _table(self, progress: Progress, trouble: str) -> Any:
         from rich.console import Group
@@ -93,11 +107,21 @@ class ProgressView:
             if health.reason and health.reason not in _ROUTINE and not health.ready:
                 reason = printable(health.reason)
                 what = f"{reason}: {what}" if what else reason
+            usual = self._usual.get(name)
+            if usual and verdict is None:
+                what = f"{self._left(usual, progress.elapsed)}{f'; {what}' if what else ''}"
             pods = f"{health.ready_pods}/{health.wanted}"
             table.add_row(name, phase_text(phase), pods, span(progress.elapsed - began), Text(what, style="dim"))
         done = sum(verdict.value == "ready" for verdict in progress.verdicts.values())
         last = f"{done} of {len(progress.healths)} ready, {span(progress.elapsed)}"
         return Group(table, Text(f"{last}  {trouble}" if trouble else last))
+
+    @staticmethod
+    def _left(usual: float, elapsed: float) -> str:
+        """How much of the time is left that the last start took."""
+        if elapsed < usual:
+            return f"about {span(usual - elapsed)} left"
+        return f"longer than the last start, {span(usual)}"
 
     def _began(self, name: str, phase: str, elapsed: float) -> float:
         known = self._since.get(name)
