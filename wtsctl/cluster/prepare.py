@@ -12,7 +12,6 @@ from wtsctl.cluster.parallel import each
 from wtsctl.errors import ClusterRefused, Problem
 from wtsctl.health.namespace import namespace as namespace_health
 from wtsctl.health.state import State
-from wtsctl.render.job import Stage
 from wtsctl.render.manifest import Manifest
 
 if TYPE_CHECKING:
@@ -105,7 +104,7 @@ def prepare(
         ClusterError: the cluster cannot be spoken to.
     """
     kinds, coming = _kinds(discovery, manifests, look_only=look_only)
-    namespaces = sorted({one.name for one in manifests if one.stage is Stage.NAMESPACE})
+    namespaces = sorted({one.name for one in manifests if one.kind == NAMESPACE.kind})
     looked = dict(zip(namespaces, each(lambda name: _look(client, name), namespaces, options.parallel), strict=True))
     dying = [_dying(name, item) for name, item in looked.items() if item is not None]
     if any(dying) and not look_only:

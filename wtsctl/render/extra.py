@@ -30,8 +30,8 @@ _WITH_PODS = frozenset(
 
 
 def stage(kind: str) -> Stage:
-    """When a deploy applies an object: namespaces first, what runs pods with the models, and the rest before them."""
-    if kind == "Namespace":
+    """When a deploy applies an object: namespaces and kinds first, what runs pods with the models, the rest before."""
+    if kind in {"Namespace", "CustomResourceDefinition"}:
         return Stage.NAMESPACE
     return Stage.MODELS if kind in _WITH_PODS else Stage.CONFIG
 
