@@ -183,3 +183,43 @@ def test_it_wakes_up_when_a_grace_is_over() -> None:
     cause = Cause("ErrImagePull", "no", grace=0.3)
     _, clock, _ = run(lambda _: {"a": at("a", Phase.IMAGE, cause)}, ["a"], 60)
     assert clock.slept == [pytest.approx(0.3)]
+
+
+def said(at: str) -> Cause:
+    """A cause that the cluster told of at a time of the first day of 1970."""
+    return Cause("ErrImagePull", "no", grace=2.0, at=f"1970-01-01T00:{at}Z")
+
+
+def failing(seen_from: float, cause: Cause, epoch: float | None) -> Waited:
+    """The end of a wait for a model that is seen to fail from some second on; the wall clock shows `epoch` at first."""
+    clock = Clock()
+    start = clock.now
+
+    def observe() -> dict[str, ModelHealth]:
+        failed = clock.now - start >= seen_from
+        return {"a": at("a", Phase.IMAGE, cause) if failed else at("a", Phase.IMAGE)}
+
+    return wait(
+        ["a"], observe, clock=lambda: clock.now, sleep=clock.sleep, timeout=60, show=lambda _: None, epoch=epoch
+    )["a"]
+
+
+def test_the_seconds_from_the_clusters_word_to_ours() -> None:
+    """They count from the cluster's own time, from the start where that was before it, and not where it is unknown."""
+    epoch = 600.0
+    late = failing(9.0, said("10:08"), epoch)
+    assert late.noticed is not None
+    assert 2.0 <= late.noticed < 2.5
+    before = failing(0.0, said("09:00"), epoch)
+    assert before.noticed is not None
+    assert 2.0 <= before.noticed < 2.5
+    assert failing(0.0, said("10:00"), None).noticed is None
+    assert failing(0.0, Cause("ErrImagePull", "no", grace=2.0), epoch).noticed is None
+
+
+def test_what_was_said_during_the_wait_has_lasted_since_then() -> None:
+    """A cause that is seen three seconds after the cluster told of it needs no further grace; one of before does."""
+    assert 13 <= failing(13.0, said("10:10"), 600.0).seconds < 14
+    assert failing(13.0, said("09:10"), 600.0).seconds >= 15
+    # A cluster whose clock is ahead of ours has said it now, and not in the future.
+    assert 15 <= failing(13.0, said("20:00"), 600.0).seconds < 16

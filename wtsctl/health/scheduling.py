@@ -29,6 +29,8 @@ class Autoscaler(StrEnum):
 
 
 _SECONDS = 2.0
+# A claim is never corrected in place: its class cannot be changed.
+_CLAIM_SECONDS = 0.5
 # cluster-autoscaler looks every 10 s, Karpenter after 10 s at most, and either says what it does in an event.
 _UNKNOWN_SECONDS = 30.0
 # Taints that Kubernetes itself puts on a node, and takes away when the node has recovered.
@@ -71,7 +73,7 @@ def claim_cause(index: Index, namespace: str, template: Object) -> tuple[Cause, 
         failed = claim_failure(found, index.events_of(found))
         if failed:
             text = f"PersistentVolumeClaim {name}: {failed.message}"
-            return Cause(failed.reason, text, grace=_SECONDS, at=failed.at), found
+            return Cause(failed.reason, text, grace=_CLAIM_SECONDS, at=failed.at), found
     return None
 
 

@@ -63,11 +63,16 @@ class Progress:
 
 @dataclass(slots=True)
 class _Track:
-    """One model over time: since when it is ready, or has failed, and the verdict."""
+    """One model over time: since when it is ready, or has failed, and the verdict.
 
+    `started` is when the wait began, and `epoch` what a clock on the wall showed then, if that is known.
+    """
+
+    started: float
+    epoch: float | None
     end: str = ""
     since: float = 0.0
-    said: str = ""
+    said: float | None = None
     verdict: Verdict | None = None
     decided: float = 0.0
     health: ModelHealth | None = field(default=None)
@@ -77,20 +82,29 @@ class _Track:
         # ErrImagePull and ImagePullBackOff take turns; they are one failure, of one pod's image.
         end = f"{health.pod}/{health.phase}" if health.ready or health.cause else ""
         if end != self.end:
-            self.end, self.since = end, now
-            self.said = health.cause.at if health.cause else ""
+            self.end, self.since, self.said = end, now, self._said(health)
+            # What the cluster has said during this wait has lasted since then, however late it was seen. What it said
+            # before may be about pods that are just being replaced.
+            if self.said is not None and self.started < self.said < now:
+                self.since = self.said
         verdict: Verdict | None = None
         if end and now - self.since >= health.grace - _ROUNDING:
             verdict = Verdict.READY if health.ready else Verdict.FAILED
         if verdict is not self.verdict:
             self.verdict, self.decided = verdict, now
 
-    def noticed(self, start: float, epoch: float | None) -> float | None:
-        """Seconds from the cluster's word to the verdict; `epoch` is what a clock on the wall showed at `start`."""
-        if self.verdict is not Verdict.FAILED or epoch is None or not self.said:
+    def _said(self, health: ModelHealth) -> float | None:
+        """When the cluster said what is wrong, by our clock."""
+        if self.epoch is None or health.cause is None or not health.cause.at:
             return None
-        said = max(0.0, datetime.fromisoformat(self.said).timestamp() - epoch)
-        return max(0.0, self.decided - start - said)
+        return self.started + datetime.fromisoformat(health.cause.at).timestamp() - self.epoch
+
+    @property
+    def noticed(self) -> float | None:
+        """Seconds from the cluster's word, or from the beginning, to the verdict that it failed."""
+        if self.verdict is not Verdict.FAILED or self.said is None:
+            return None
+        return max(0.0, self.decided - max(self.said, self.started))
 
 
 def wait(
@@ -121,13 +135,13 @@ def wait(
         The models that were seen at least once; one that never was is missing.
     """
     start = clock()
-    tracks = {name: _Track() for name in names}
+    tracks = {name: _Track(start, epoch) for name in names}
     while True:
         seen, now = observe(), clock()
         if seen is not None:
             for name, track in tracks.items():
                 track.see(seen[name], now)
-            show(_progress(tracks, start, now, epoch))
+            show(_progress(tracks, now - start))
             if all(track.verdict for track in tracks.values()):
                 break
         if now - start >= timeout:
@@ -138,7 +152,7 @@ def wait(
             track.health,
             track.verdict or _late(track.health),
             (track.decided if track.verdict else now) - start,
-            track.noticed(start, epoch),
+            track.noticed,
         )
         for name, track in tracks.items()
         if track.health is not None
@@ -150,10 +164,10 @@ def _late(health: ModelHealth) -> Verdict:
     return Verdict.READY if health.ready else Verdict.TIMED_OUT
 
 
-def _progress(tracks: Mapping[str, _Track], start: float, now: float, epoch: float | None) -> Progress:
-    noticed = {name: track.noticed(start, epoch) for name, track in tracks.items()}
+def _progress(tracks: Mapping[str, _Track], elapsed: float) -> Progress:
+    noticed = {name: track.noticed for name, track in tracks.items()}
     return Progress(
-        now - start,
+        elapsed,
         {name: track.health for name, track in tracks.items() if track.health is not None},
         {name: track.verdict for name, track in tracks.items() if track.verdict is not None},
         {name: seconds for name, seconds in noticed.items() if seconds is not None},
