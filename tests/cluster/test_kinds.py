@@ -10,6 +10,7 @@ from wtsctl.cluster.discovery import Discovery
 from wtsctl.render import kinds
 
 if TYPE_CHECKING:
+    from tests.cluster.conftest import Forwarder, MakeCatalog
     from wtsctl.cluster.client import Client
 
 pytestmark = pytest.mark.cluster
@@ -47,3 +48,12 @@ def test_what_is_everywhere_is_served(client: Client) -> None:
     assert discovery.serves("policy/v1", "PodDisruptionBudget")
     assert not discovery.serves("policy/v1", "PodMonitor")
     assert not discovery.serves("example.invalid/v1", "Nothing")
+
+
+def test_deploy_asks_for_the_kinds_once(catalog: MakeCatalog, forwarder: Forwarder) -> None:
+    """What is `auto` and the apply go by the same two requests; a kind that is not served is not applied."""
+    done = catalog("only", kubeconfig=forwarder.kubeconfig).json("deploy", "--no-wait")
+    assert done.code == 0, done.stderr
+    assert [path for path in forwarder.asked if path.rstrip("/") in {"/api", "/apis"}] == ["/apis", "/api"]
+    assert not [name for name in done.outcomes if "PodMonitor" in name]
+    assert [name for name in done.outcomes if "PodDisruptionBudget" in name]
