@@ -83,8 +83,10 @@ FORMS: dict[str, tuple[str, str]] = {
     VERSION: ("version", "a version such as 0.7 or 0.7.3"),
     _STACK_VERSION: (
         "Llama Stack release",
-        "0.7 or 0.2, with or without a third number: 0.3 to 0.6 each read another configuration, which is not written; "
-        "OGX, its successor, has no shields",
+        (
+            "0.7 or 0.2, with or without a third number: 0.3 to 0.6 each read another configuration, which is not "
+            "written; OGX, its successor, has no shields"
+        ),
     ),
     _ENV_NAME: ("variable", "the name of an environment variable: letters, digits and '_', no digit first"),
     _LABEL_KEY: ("label key", "a label's name such as nvidia.com/gpu.product, its part after the '/' at most 63 long"),
