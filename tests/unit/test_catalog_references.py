@@ -249,8 +249,8 @@ WRONG = {
     "a name too long for KServe": (
         [("name: llama-3b", "name: " + "l" * 49 + "\n  aliases: [llama-3b]")],
         (
-            f"models.yaml:16:9: models[1].name: KServe labels its pods 'isvc.{'l' * 49}-predictor', which has more than "
-            "63 characters\n"
+            f"models.yaml:16:9: models[1].name: KServe labels its pods 'isvc.{'l' * 49}-predictor', which has more "
+            "than 63 characters\n"
             "  hint: give the model a shorter name, and this one as an alias"
         ),
     ),
