@@ -6,6 +6,7 @@ Fields: https://kubernetes.io/docs/reference/kubernetes-api/cluster-resources/ev
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -58,9 +59,14 @@ def of_object(listed: Iterable[Object], uid: str = "") -> list[Event]:
     An object that was made again under the same name has another uid; what was said of the first one is over.
     """
     found = [event(one) for one in listed if not uid or (one.get("involvedObject") or {}).get("uid") in {None, uid}]
-    return sorted(found, key=lambda one: one.at)
+    return sorted(found, key=_moment)
 
 
 def newest(events: Iterable[Event], *reasons: str) -> Event | None:
     """The latest of them with one of the reasons."""
-    return max((one for one in events if one.reason in reasons), key=lambda one: one.at, default=None)
+    return max((one for one in events if one.reason in reasons), key=_moment, default=None)
+
+
+def _moment(one: Event) -> float:
+    """Some components write whole seconds, others microseconds, which do not compare as texts."""
+    return datetime.fromisoformat(one.at).timestamp() if one.at else 0.0
