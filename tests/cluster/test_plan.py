@@ -88,14 +88,18 @@ def test_live_nodes(client: Client, catalog: MakeCatalog, space: str, node: str)
     assert remedies["otherPods"] == node
 
 
-def test_two_lists_whatever_there_is(
+def test_the_same_lists_whatever_there_is(
     client: Client, catalog: MakeCatalog, forwarder: Forwarder, space: str, node: str
 ) -> None:
-    """The cluster is asked for its nodes and its pods, once each, and for nothing else."""
+    """The cluster is asked for its nodes and its pods, once each, and then for lists: for no object of a model."""
     other_pod(client, space, node, 1)
     wtsctl = catalog(*(f"m{at}" for at in range(5)), kubeconfig=forwarder.kubeconfig, **SPEC | on(node))
     assert wtsctl.json("plan").code == 5
-    assert sorted(forwarder.asked) == ["/api/v1/nodes", "/api/v1/pods"]
+    assert [forwarder.asked.count(f"/api/v1/{kind}") for kind in ("nodes", "pods")] == [1, 1]
+    namespaced = [path.split("/namespaces/")[1] for path in forwarder.asked if "/namespaces/" in path]
+    assert {len(path.split("/")) for path in namespaced} <= {1, 2}
+    # Each kind twice: what is ours, and what has the name of ours and is not.
+    assert len(namespaced) == 1 + 2 * len({path for path in namespaced if "/" in path})
 
 
 def test_a_cluster_without_room_and_one_that_is_not_there(

@@ -57,27 +57,21 @@ def diff(
     def body(screen: Terminal) -> Result:
         from wtsctl.cluster.client import Client
         from wtsctl.cluster.config import connect
-        from wtsctl.cluster.discovery import Discovery
-        from wtsctl.cluster.dryrun import compare
-        from wtsctl.cluster.observe import own_labels
-        from wtsctl.cluster.prepare import Options, prepare
-        from wtsctl.commands.desired import desired, read
+        from wtsctl.commands.desired import read
+        from wtsctl.commands.planned import foreseen
         from wtsctl.errors import ExitCode
         from wtsctl.plan.changes import Action
         from wtsctl.report.diff import DiffReport, Pair
         from wtsctl.report.result import Result
 
         wanted = Wanted(models or (), role or (), only or (), file, profile, templates)
-        loaded, chosen = read(wanted)
+        found = read(wanted)
         client = Client(connect(kubeconfig, context))
-        screen.detail(f"comparing {loaded.catalog.name} with {client.connection.host}")
-        discovery = Discovery(client)
-        manifests = desired(wanted, (loaded, chosen), client, discovery, screen, look_only=True).manifests
-        # By force: whose a field is does not matter where nothing is applied.
-        how = Options(force=True)
-        prepared = prepare(client, discovery, manifests, own_labels(loaded.catalog.name), how, look_only=True)
-        compared = compare(client, prepared, how, check_new=True, look_only=True)
-        report = DiffReport([Pair(one.change, one.live, one.after or one.manifest.doc) for one in compared])
+        screen.detail(f"comparing {found[0].catalog.name} with {client.connection.host}")
+        compared, plan = foreseen(wanted, found, client, screen, check_new=True)
+        states = [(one.live, one.after or one.manifest.doc) for one in compared]
+        pairs = [Pair(change, *state) for change, state in zip(plan.changes, states, strict=True)]
+        report = DiffReport(pairs, plan)
         for warning in client.take_warnings():
             screen.warn(f"warning: {warning}")
         differs = any(one.change.action is not Action.UNCHANGED for one in report.pairs)

@@ -12,8 +12,12 @@ from wtsctl.commands import options
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from wtsctl.catalog.load import LoadedCatalog
+    from wtsctl.catalog.workload import Workload
+    from wtsctl.commands.desired import Wanted
     from wtsctl.plan.groups import Group
     from wtsctl.plan.nodes import Inventory
+    from wtsctl.report.changes import ChangeReport
     from wtsctl.report.result import Result
     from wtsctl.report.terminal import Terminal
 
@@ -47,8 +51,8 @@ def plan(
 
     Weights and KV cache are computed from the model's shape, which is known for common models and read from
     `config` for others. The pods are those that would be rendered; what other pods request on the nodes is taken.
-    Without a cluster and without --nodes only the GPUs that the catalog names are looked at. Exit code 5: something
-    does not fit.
+    With a cluster, what a deploy would change is told too. Without a cluster and without --nodes only the GPUs that
+    the catalog names are looked at. Exit code 5: something does not fit.
     """
     from wtsctl.commands.inputs import terminal
     from wtsctl.report.result import finish
@@ -56,12 +60,14 @@ def plan(
     def body(screen: Terminal) -> Result:
         from wtsctl.catalog.selection import select
         from wtsctl.commands.checkpoints import read_checkpoints
+        from wtsctl.commands.desired import Wanted
         from wtsctl.commands.inputs import read_catalog, read_templates
         from wtsctl.errors import ExitCode, UsageError
         from wtsctl.plan.capacity import plan as plan_capacity
         from wtsctl.plan.groups import groups as pods_of
         from wtsctl.plan.verdict import Verdict
         from wtsctl.render.manifest import render
+        from wtsctl.report.changes import show_changes
         from wtsctl.report.plan import does_not_fit, plan_data, show_arithmetic, show_plan
         from wtsctl.report.result import Result
 
@@ -78,9 +84,19 @@ def plan(
         inventory, source = _inventory(screen, nodes, kubeconfig, context, ours)
         planned = plan_capacity(chosen, loaded.catalog.defaults, checkpoints, groups, inventory)
         show_arithmetic(screen, planned)
+        changes = None
+        if inventory and nodes is None:
+            wanted = Wanted(models or (), (), (), file, profile, templates)
+            changes = _changes(screen, wanted, (loaded, chosen), kubeconfig, context)
+
+        def show(shown: Terminal) -> None:
+            show_plan(shown, planned)
+            if changes is not None:
+                show_changes(shown, changes)
+
         return Result(
-            data=plan_data(planned, source),
-            show=lambda shown: show_plan(shown, planned),
+            data=plan_data(planned, source) | {"changes": changes.data() if changes else None},
+            show=show,
             exit_code=ExitCode.NOT_READY if planned.verdict is Verdict.DOES_NOT_FIT else ExitCode.OK,
             problems=does_not_fit(planned),
         )
@@ -147,6 +163,26 @@ def _inventory(
     except BadNode as error:
         raise ClusterRefused(f"the cluster's answer cannot be read: {error}") from error
     return found, client.connection.host
+
+
+def _changes(
+    screen: Terminal,
+    wanted: Wanted,
+    found: tuple[LoadedCatalog, tuple[Workload, ...]],
+    kubeconfig: Path | None,
+    context: str | None,
+) -> ChangeReport | None:
+    """What a deploy would change; None where that cannot be known, which is said and is no error here."""
+    from wtsctl.cluster.client import Client
+    from wtsctl.cluster.config import connect
+    from wtsctl.commands.planned import foreseen
+    from wtsctl.errors import WtsctlError
+
+    try:
+        return foreseen(wanted, found, Client(connect(kubeconfig, context)), screen, check_new=False)[1]
+    except WtsctlError as error:
+        screen.note(f"what a deploy would change is not known: {error.problems[0].message}")
+        return None
 
 
 def _documents(file: Path) -> list[object]:

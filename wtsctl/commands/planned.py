@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
+    from wtsctl.catalog.load import LoadedCatalog
+    from wtsctl.catalog.workload import Workload
     from wtsctl.cluster.client import Client
     from wtsctl.cluster.discovery import Discovery
     from wtsctl.cluster.dryrun import Compared, Recreate
     from wtsctl.cluster.prepare import Options, Prepared
+    from wtsctl.commands.desired import Wanted
     from wtsctl.errors import ExitCode, Problem
     from wtsctl.plan.impact import Served
     from wtsctl.render.manifest import Manifest
@@ -88,6 +91,49 @@ def planned(place: Place, manifests: Sequence[Manifest], screen: Terminal, *, ch
         for line in report.lines(created=bool(screen.verbosity)):
             screen.note(line)
     return Planned(prepared, compared, report)
+
+
+def foreseen(
+    wanted: Wanted,
+    found: tuple[LoadedCatalog, tuple[Workload, ...]],
+    client: Client,
+    screen: Terminal,
+    *,
+    check_new: bool,
+) -> tuple[Sequence[Compared], ChangeReport]:
+    """What a deploy would change, where nothing is going to be applied: what could not be is compared all the same.
+
+    Args:
+        wanted: which part of the catalog.
+        found: from `desired.read`.
+        client: the cluster.
+        screen: hears of Secrets that cannot be compared.
+        check_new: the API server is asked also about what is not there yet, so that its defaults are shown.
+
+    Raises:
+        ClusterError: the cluster cannot be spoken to.
+        UsageError: a file with the value of a Secret cannot be read.
+    """
+    from wtsctl.cluster.discovery import Discovery
+    from wtsctl.cluster.dryrun import compare, last_pods
+    from wtsctl.cluster.observe import own_labels
+    from wtsctl.cluster.prepare import Options, prepare
+    from wtsctl.commands.desired import desired, served
+    from wtsctl.plan.impact import impacts
+    from wtsctl.report.changes import ChangeReport
+
+    loaded, chosen = found
+    labels = own_labels(loaded.catalog.name)
+    discovery = Discovery(client)
+    manifests = desired(wanted, found, client, discovery, screen, look_only=True).manifests
+    # By force: whose a field is does not matter where nothing is applied.
+    how = Options(force=True)
+    prepared = prepare(client, discovery, manifests, labels, how, look_only=True)
+    compared = compare(client, prepared, how, check_new=check_new, look_only=True)
+    changes = [(one.change, one.live, one.manifest.doc) for one in compared]
+    servers = served(loaded, chosen, llama_stack=not wanted.some)
+    effects = impacts(changes, servers, last_pods(client, compared, labels))
+    return compared, ChangeReport([one for one, _, _ in changes], effects)
 
 
 def stopped(place: Place, plan: Planned, screen: Terminal, *, ask: bool) -> tuple[ExitCode, list[Problem]] | None:

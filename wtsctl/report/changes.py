@@ -15,15 +15,9 @@ if TYPE_CHECKING:
 
     from wtsctl.plan.changes import Change, Field
     from wtsctl.plan.impact import Impact
+    from wtsctl.report.terminal import Terminal
 
 _LONG = 160
-_STYLES = {
-    Action.CREATE: "green",
-    Action.CONFIGURE: "yellow",
-    Action.RECREATE: "bold red",
-    Action.PRUNE: "red",
-    Action.UNCHANGED: "dim",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +61,11 @@ class ChangeReport:
             yield f"  {', '.join(keeping)} keep{'s' if len(keeping) == 1 else ''} serving"
 
 
-def style(action: Action) -> str:
-    """The colour of an action; the word says the same without."""
-    return _STYLES[action]
+def show_changes(terminal: Terminal, report: ChangeReport) -> None:
+    """Write what a deploy would change on stdout, below something else."""
+    lines = list(report.lines(created=False))
+    lines[0] = lines[0].replace("plan:", "a deploy changes:", 1)
+    terminal.write("\n" + "".join(f"{line}\n" for line in lines))
 
 
 def _about(change: Change) -> str:

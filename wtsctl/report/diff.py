@@ -34,24 +34,21 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class DiffReport:
-    """Everything that a deploy would change."""
+    """Everything that a deploy would change, and what that means."""
 
     pairs: Sequence[Pair]
+    plan: ChangeReport
 
     def data(self) -> dict[str, Any]:
         """The `data` of `diff -o json`: a plan; docs/reference/status-fields.md describes the fields."""
-        return self._plan.data()
-
-    @property
-    def _plan(self) -> ChangeReport:
-        return ChangeReport([one.change for one in self.pairs])
+        return self.plan.data()
 
     def show_fields(self, terminal: Terminal) -> None:
         """Write what differs on stdout, a line a field; nothing where nothing does."""
         if not self._changed:
             terminal.note(f"no differences in {len(self.pairs)} objects")
             return
-        _print(terminal, list(self._plan.lines(created=True))[1:])
+        _print(terminal, list(self.plan.lines(created=True))[1:])
 
     def show_unified(self, terminal: Terminal) -> None:
         """Write a unified diff of each object that differs on stdout, in YAML; nothing where none does."""
