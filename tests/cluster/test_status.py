@@ -97,7 +97,7 @@ def test_requests_do_not_grow_with_models(catalog: MakeCatalog, forwarder: Forwa
         assert replace(wtsctl, kubeconfig=forwarder.kubeconfig).json("status").code == 0
         sizes[number] = sorted(forwarder.asked)
     assert sizes[2] == sizes[20]
-    assert len(set(sizes[2])) == len(sizes[2]) == 5
+    assert len(set(sizes[2])) == len(sizes[2]) == 6
 
 
 def test_a_timeout_that_is_none(catalog: MakeCatalog) -> None:
