@@ -168,6 +168,18 @@ def test_a_webhook_that_does_not_answer() -> None:
     assert waiting.grace >= 10 * refused.grace
 
 
+def test_a_secret_that_is_still_to_come() -> None:
+    """What an ExternalSecret makes comes later than the pods; anybody else's Secret should have been there."""
+    objects = read("missingsecret")
+    missing = health("missingsecret", objects).cause
+    coming = health("missingsecret", objects, awaited=frozenset({"huggingface-secret"})).cause
+    another = health("missingsecret", objects, awaited=frozenset({"another"})).cause
+    assert missing is not None
+    assert coming is not None
+    assert missing == another
+    assert coming.grace >= 10 * missing.grace
+
+
 def test_a_group_that_is_not_admitted() -> None:
     """A LeaderWorkerSet says nothing of a quota; the events of its StatefulSet do."""
     objects = [one for one in read("leaderworkerset") if one["kind"] == "LeaderWorkerSet"]

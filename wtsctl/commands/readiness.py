@@ -40,6 +40,7 @@ class Looked:
         self.subjects: list[Subject] = []
         self.endpoints: dict[str, Endpoint] = {}
         self._operated: list[tuple[str, str, str]] = []
+        awaited = _awaited(loaded)
         for one in chosen:
             subject = Subject(
                 name=one.name,
@@ -52,6 +53,7 @@ class Looked:
                 serves=one.name,
                 grouped=one.grouped,
                 downloads=one.spec.download is not None,
+                awaited=awaited,
             )
             self.subjects.append(subject)
             self.endpoints[one.name] = one.endpoint
@@ -59,7 +61,17 @@ class Looked:
         if llama_stack and stack and stack.enabled:
             name, operated = stack.service.name, stack.kind == "LlamaStackDistribution"
             self.subjects.append(
-                Subject("llama-stack", "llama-stack", stack.namespace, name, name, 1, "", operated=operated)
+                Subject(
+                    "llama-stack",
+                    "llama-stack",
+                    stack.namespace,
+                    name,
+                    name,
+                    1,
+                    "",
+                    operated=operated,
+                    awaited=awaited,
+                )
             )
             self.endpoints["llama-stack"] = Endpoint(stack.namespace, name, stack.service.port, stack.openai_prefix)
             labels = ",".join(f"{key}={value}" for key, value in operator_labels(stack).items())
@@ -68,7 +80,15 @@ class Looked:
             if agent.image is not None:
                 name = f"agent/{agent.name}"
                 subject = Subject(
-                    name, "agent", agent.namespace, agent.name, agent.name, agent.replicas, "", asked=False
+                    name,
+                    "agent",
+                    agent.namespace,
+                    agent.name,
+                    agent.name,
+                    agent.replicas,
+                    "",
+                    asked=False,
+                    awaited=awaited,
                 )
                 self.subjects.append(subject)
                 self.endpoints[name] = Endpoint(agent.namespace, agent.name, agent.port, "")
@@ -91,6 +111,17 @@ class Looked:
     def addresses(self) -> dict[str, str]:
         """Each endpoint as tables and JSON name it: its URL inside the cluster."""
         return {name: endpoint.url for name, endpoint in self.endpoints.items()}
+
+
+def _awaited(loaded: LoadedCatalog) -> frozenset[str]:
+    """The names of the Secrets that ExternalSecrets make."""
+    from wtsctl.catalog.secret_uses import secret_uses
+
+    catalog = loaded.catalog
+    uses = secret_uses(
+        catalog.defaults, catalog.secrets, enumerate(catalog.models), catalog.llama_stack, catalog.agents
+    )
+    return frozenset(one.reference.name for one in uses if one.reference.external is not None)
 
 
 class Answers:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 _HELD = frozenset({Phase.SCHEDULING, Phase.IMAGE})
 # A quota may be freed by what else is going on.
 _REFUSED_SECONDS = 2.0
+# An ExternalSecret's Secret comes once its operator has asked the store.
+_AWAITED_SECONDS = 60.0
 # An admission webhook that does not answer may be restarting.
 _WEBHOOK_SECONDS = 30.0
 
@@ -46,6 +48,8 @@ def assess(subject: Subject, index: Index, answer: Answer | None = None) -> Mode
     if cause and not cause.at:
         cause = replace(cause, at=status_time(about))
     owners = chain(index.by_name, about)
+    if cause and any(f'secret "{name}" not found' in cause.message for name in subject.awaited):
+        cause = replace(cause, grace=_AWAITED_SECONDS)
     if cause and cause.container:
         owners = (*owners, f"container {cause.container}")
     return replace(health, cause=cause, chain=health.chain or owners)

@@ -28,6 +28,7 @@ class Subject:
         downloads: a Job downloads its weights, which its pods wait for.
         operated: Llama Stack's operator makes its Deployment.
         asked: its endpoint is asked; of an agent nothing is known but its port.
+        awaited: names of the Secrets that another controller makes, which takes its time.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Subject:
     downloads: bool = False
     operated: bool = False
     asked: bool = True
+    awaited: frozenset[str] = frozenset()
 
     @property
     def kserve(self) -> bool:
