@@ -15,6 +15,10 @@ WRONG = {
         ("maxModelLen: 8192", "maxModelLen: 1.5"),
         "models.yaml:12:16: models[0].maxModelLen: expected an integer, got 1.5",
     ),
+    "one of some numbers": (
+        ("role: code", "role: code\n  lora: {maxRank: 9, adapters: [{name: a, source: b/c}]}"),
+        "models.yaml:12:19: models[0].lora.maxRank: expected 1, 8, 16, 32, 64, 128, 256, 320 or 512, got 9",
+    ),
     "range": (
         ("role: code", "role: code\n  replicas: 1001"),
         "models.yaml:12:13: models[0].replicas: expected at most 1000, got 1001",

@@ -84,7 +84,8 @@ def _fault(error: ErrorDetails, entry: type[Entry], root: Node) -> Fault:
             hint = f'put it in quotes: "{node.text}"'
         return Fault(Code.TYPE, path, f"expected {_KINDS[kind]}, got {got}", hint)
     if kind in {"enum", "literal_error"}:
-        words = re.findall(r"'([^']*)'", context["expected"])
+        # Texts are in quotes there, numbers are not.
+        words = [word.strip("'") for word in re.findall(r"'[^']*'|[0-9]+", context["expected"])]
         hint = suggestion(node.text, words) if isinstance(node, Scalar) else ""
         return Fault(Code.VALUE, path, f"expected {one_of(words)}, got {got}", hint)
     return Fault(Code.VALUE, path, _value(kind, context, error["msg"], got), at_key=at_key)
