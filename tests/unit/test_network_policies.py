@@ -159,6 +159,14 @@ def test_one_model_keeps_its_callers() -> None:
     assert reached(alone, "code") == ALLOWED["code"]
 
 
+def test_a_policy_lies_with_its_agent() -> None:
+    """The policy of an agent is in the agent's folder, whatever that is called: one kustomization has both."""
+    text = CATALOG.replace("name: inside", "name: 9th-agent")
+    made = render(load(text, filename="models.yaml").catalog, read_templates(None))
+    assert {one.path for one in made if one.name == "9th-agent"} == {"models/9th-agent"}
+    assert "NetworkPolicy" in {one.kind for one in made if one.name == "9th-agent"}
+
+
 def test_nothing_is_closed_unless_asked_for() -> None:
     """By default there is no policy at all."""
     assert policies(CATALOG.replace("mode: on", "mode: off")) == []
@@ -176,3 +184,15 @@ def test_what_would_shut_everyone_out(old: str, new: str, where: str, said: str)
     with pytest.raises(CatalogError, match=said) as caught:
         policies(CATALOG.replace(old, new))
     assert where in caught.value.problems[0].message
+
+
+@pytest.mark.parametrize("impossible", ["::1/999", "10.0.0.256/32", "10.0.0.0/33", "10.0.0/8"])
+def test_addresses_that_no_network_has(impossible: str) -> None:
+    """A range that no address can be in is refused with its place, before an API server refuses the policy."""
+    with pytest.raises(CatalogError) as caught:
+        policies(CATALOG.replace("[10.0.0.0/28]", f"['10.1.2.3/8', '{impossible}']"))
+    (problem,) = caught.value.problems
+    assert problem.message == (
+        "platform.networkPolicy.apiServer[1]: expected an address and the length of its prefix, such as 10.0.0.0/8, "
+        f"got '{impossible}'"
+    )

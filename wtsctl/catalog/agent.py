@@ -37,3 +37,8 @@ class Agent(Entry):
         (), strict=False, description="changes to its rendered objects, applied in this order"
     )
     path: RelativePath | None = Field(None, description="folder in the kustomize tree; unset: NAMESPACE/NAME")
+
+    @property
+    def folder(self) -> str:
+        """Where its objects are in the kustomize tree, relative to `kubernetes/`."""
+        return self.path or f"{self.namespace}/{self.name}"

@@ -36,6 +36,17 @@ def _checked(parse: Any) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _network(text: str) -> str:
+    from ipaddress import ip_network
+
+    try:
+        # Kubernetes takes 10.1.2.3/8 for 10.0.0.0/8 too.
+        ip_network(text, strict=False)
+    except ValueError:
+        raise ValueError(f"expected {FORMS[_CIDR][1]}, got '{text}'") from None
+    return text
+
+
 # Lengths and characters: https://kubernetes.io/docs/concepts/overview/working-with-objects/names/
 _LABEL = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 _SERVICE = r"^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$"
@@ -115,7 +126,7 @@ Image = Annotated[str, Field(pattern=_IMAGE)]
 EnvName = Annotated[str, Field(pattern=_ENV_NAME)]
 LabelKey = Annotated[str, Field(pattern=_LABEL_KEY)]
 Host = Annotated[str, Field(pattern=_HOST)]
-AddressRange = Annotated[str, Field(pattern=_CIDR)]
+AddressRange = Annotated[str, Field(pattern=_CIDR), AfterValidator(_network)]
 KindName = Annotated[str, Field(pattern=_KIND)]
 Uri = Annotated[str, Field(pattern=_URI)]
 UrlPath = Annotated[str, Field(pattern=URL_PATH)]

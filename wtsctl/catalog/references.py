@@ -213,14 +213,13 @@ def _made(parts: Parts, defaults: Defaults) -> Iterator[_Made]:
             yield "llamaStack", ("llamaStack", "alsoIn"), namespace, (("Service", name),), ""
     for index, agent in parts.agents:
         owner, path = f"agents[{index}] ({agent.name})", ("agents", index)
-        folder = agent.path or f"{agent.namespace}/{agent.name}"
         if agent.image is None:
             yield owner, path, agent.namespace, (("Deployment", agent.name),), ""
             # The environments of several agents may lie in one folder, and nothing else beside them.
-            yield "the agents without an image", path, agent.namespace, (), folder
+            yield "the agents without an image", path, agent.namespace, (), agent.folder
         else:
             made = (("Deployment", agent.name), ("Service", agent.name))
-            yield owner, path, agent.namespace, made, folder
+            yield owner, path, agent.namespace, made, agent.folder
 
 
 def _named(parts: Parts, path: Path, name: str) -> Iterator[Fault]:

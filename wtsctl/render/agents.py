@@ -45,6 +45,5 @@ def jobs(asked: Asked) -> Iterator[Job]:
     """The objects of each agent with an image, and the environment of each without."""
     for agent in asked.agents:
         named = variables(asked.catalog, agent, asked.everything)
-        path = agent.path or f"{agent.namespace}/{agent.name}"
         for template in _WHOLE if agent.image else (_PART,):
-            yield Job(template, named, Stage.AGENTS, None, path, partial=agent.image is None)
+            yield Job(template, named, Stage.AGENTS, None, agent.folder, partial=agent.image is None)

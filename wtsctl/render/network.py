@@ -15,7 +15,7 @@ from wtsctl.catalog.entry import Mode
 from wtsctl.catalog.model import Runtime
 from wtsctl.catalog.pods import Expose
 from wtsctl.catalog.stack import LlamaStack, operator_labels
-from wtsctl.catalog.workload import SHARED_PATH, Workload, dns_label
+from wtsctl.catalog.workload import SHARED_PATH, Workload
 from wtsctl.render.job import Asked, Job, Stage
 from wtsctl.render.models import CONTAINER_PORT
 from wtsctl.render.pod import labels, selector
@@ -82,8 +82,7 @@ def jobs(asked: Asked) -> Iterator[Job]:
             kind = labels(asked.catalog, "agent", agent.name, "agent")
             named = variables(agent.name, agent.namespace, kind, selector(agent.name), agent.port)
             named |= {"everyone": True}
-            path = agent.path or f"{agent.namespace}/{dns_label(agent.name)}"
-            yield Job(_POLICY, named, Stage.CONFIG, None, path)
+            yield Job(_POLICY, named, Stage.CONFIG, None, agent.folder)
 
 
 def variables(name: str, namespace: str, named: dict[str, str], pods: dict[str, str], port: int) -> dict[str, Any]:

@@ -61,7 +61,7 @@ def _patches(asked: Asked, *, parts: bool) -> Iterator[tuple[Path, str, tuple[Pa
     for index, agent in enumerate(asked.agents):
         if agent.image is None and not parts:
             continue
-        yield ("agents", index), agent.path or f"{agent.namespace}/{agent.name}", agent.patches
+        yield ("agents", index), agent.folder, agent.patches
 
 
 def _matches(patch: Patch, manifest: Manifest) -> bool:
