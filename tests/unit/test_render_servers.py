@@ -145,6 +145,28 @@ def test_a_download_is_waited_for_offline() -> None:
     assert made["Deployment"]["spec"]["progressDeadlineSeconds"] == 6 * 3600 + 900 + 900
 
 
+def test_who_waits_for_a_download_ends_when_told_to(tmp_path: Path) -> None:
+    """The waiting container takes SIGTERM for itself: as process 1 it would otherwise wait to be killed."""
+    (wait,) = pod(documents("  download: {}\n")["Deployment"])["initContainers"]
+    mark = tmp_path / "mark"
+    told = subprocess.Popen([*wait["command"], str(mark)])
+    with pytest.raises(subprocess.TimeoutExpired):
+        told.wait(timeout=0.5)
+    told.terminate()
+    assert told.wait(timeout=3) == 143
+    mark.touch()
+    assert subprocess.run([*wait["command"], str(mark)], check=False, timeout=3).returncode == 0
+
+
+def test_a_download_runs_where_the_model_may() -> None:
+    """On a cluster whose workers are all tainted, what models.yaml lets the model tolerate holds for the Job too."""
+    made = documents("  download: {}\n  tolerations: [{key: gpu}]\n  nodeSelector: {disk: fast}\n")
+    spec = pod(made["Job"])
+    assert spec["tolerations"] == [{"key": "gpu", "operator": "Exists"}]
+    assert spec["nodeSelector"] == {"disk": "fast"}
+    assert not {"tolerations", "nodeSelector"} & pod(documents("  download: {}\n")["Job"]).keys()
+
+
 def test_pods_of_a_download_are_not_the_models() -> None:
     """Neither the Service, nor the Deployment, nor the disruption budget takes the Job's pod for one of the model's."""
     made = documents("  download: {}\n")
@@ -164,6 +186,7 @@ JOBS = [
     ("  download: {resources: {requests: {cpu: 1, memory: 1Gi}, limits: {cpu: 1, memory: 1Gi}}}\n", False),
     ("  download: {}\n  lora: {adapters: [{name: x, source: o/x}]}\n", True),
     ("  download: {}\n  lora: {adapters: [{name: x, source: /x}]}\n", None),
+    ("  download: {}\n  tolerations: [{key: gpu}]\n", False),
     ("  download: {}\n  dtype: half\n", None),
     ("  download: {}\n  env: {HF_ENDPOINT: 'https://hub.example.com'}\n", False),
     ("  download: {}\n  env: {HF_HUB_OFFLINE: '1'}\n", None),

@@ -11,6 +11,7 @@ from wtsctl.catalog.model import Runtime
 from wtsctl.catalog.stack import LlamaStack
 from wtsctl.catalog.workload import Workload
 from wtsctl.render.download import names
+from wtsctl.render.pod import progress_seconds
 from wtsctl.render.promql import QUANTILES, deployment_of, has_histograms, pods_like, quantile, series, told_from
 
 Rule = dict[str, Any]
@@ -53,8 +54,8 @@ def _rule(of: str, alert: _Alert) -> Rule:
 
 def _alerts(catalog: Catalog, load: Workload) -> Iterator[_Alert]:
     where = series(load)
-    # Longer than a start takes, so that what is loading is not taken for broken.
-    start = math.ceil(load.startup_seconds / 60)
+    # Longer than a start takes, its first download included, so that what is loading is not taken for broken.
+    start = math.ceil(progress_seconds(catalog, load) / 60)
     if load.grouped:
         pods = f'sum(kube_pod_status_ready{{{where},condition="true"}}) == 0'
         yield "WtsModelNotReady", pods, start, "critical", "no pod has been ready for longer than a start takes"

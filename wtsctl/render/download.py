@@ -44,6 +44,9 @@ def download(catalog: Catalog, workload: Workload, template: str) -> dict[str, A
         # The model's own variables too: a proxy or a mirror of the hub is needed here.
         "environment": environment(ours, {name: value for name, value in spec.env.items() if name != _OFFLINE}),
         "resources": resources(spec.download.resources, "", 0),
+        # Where the model itself may run its files can be wanted too; a GPU and its taint are not the download's.
+        "tolerations": [toleration.model_dump(exclude_none=True) for toleration in spec.tolerations],
+        "nodeSelector": spec.node_selector,
         "seconds": int(parse_duration(spec.download.timeout)),
         "weights": _hash(repositories),
         "marker": f"{_MARKERS}/{_hash(repositories)}",

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from typing import Any
 
 from wtsctl.catalog.document import Catalog
 from wtsctl.catalog.model import Runtime
 from wtsctl.catalog.pods import SecretReference
-from wtsctl.catalog.quantity import parse_duration
 from wtsctl.catalog.workload import Workload
 from wtsctl.render import chat_template, kserve
 from wtsctl.render.arguments import llamacpp_arguments, vllm_arguments
@@ -20,6 +18,7 @@ from wtsctl.render.pod import (
     labels,
     placement,
     pod_security,
+    progress_seconds,
     resources,
     selector,
     shared_memory,
@@ -30,8 +29,6 @@ from wtsctl.render.templates import Engine
 
 # The container listens here whatever port its Service has: a process that is not root cannot bind one below 1024.
 CONTAINER_PORT = 8000
-# What a pod may spend on being scheduled and pulling its image, before its own start-up counts.
-_PULL_SECONDS = 900
 # Labels that the LeaderWorkerSet controller puts on pods: sigs.k8s.io/lws/api/leaderworkerset/v1.
 _GROUPS = "leaderworkerset.sigs.k8s.io/name"
 _LEADER = {"leaderworkerset.sigs.k8s.io/worker-index": "0"}
@@ -90,7 +87,6 @@ def variables(catalog: Catalog, workload: Workload) -> dict[str, Any]:
         "servedNames": list(workload.names),
     }
     cached = catalog.cache if spec.runtime is Runtime.VLLM else None
-    waiting = parse_duration(spec.download.timeout) if spec.download and cached else 0
     return {
         "model": entry,
         "service": {"name": endpoint.service, "port": endpoint.port},
@@ -102,7 +98,7 @@ def variables(catalog: Catalog, workload: Workload) -> dict[str, Any]:
         else selector(workload.object_name),
         "resources": resources(spec.resources, workload.gpu.resource, workload.gpus),
         "startupProbe": startup_probe(workload.startup_seconds),
-        "progressDeadlineSeconds": math.ceil(workload.startup_seconds + waiting) + _PULL_SECONDS,
+        "progressDeadlineSeconds": progress_seconds(catalog, workload),
         "sharedMemory": shared_memory(spec.parallel.tensor, spec.resources.limits.memory),
         "chatTemplate": chat_template.mount(workload),
         "rolling": workload.pods > 1,
@@ -119,7 +115,8 @@ def _vllm(catalog: Catalog, workload: Workload, job: str) -> dict[str, Any]:
         arguments: of the server, in a stable order, `model.args` last
         environment: its variables, each once; tokens are references to Secrets
         download: the Job that downloads the weights (`name`, `image`, `repositories`, `environment`, `resources`,
-            `seconds`, a hash `weights` of the repositories, and the file `marker` that it leaves), or `none`
+            the model's own `tolerations` and `nodeSelector`, `seconds`, a hash `weights` of the repositories, and the
+            file `marker` that it leaves), or `none`
     """
     spec = workload.spec
     made = download(catalog, workload, job)

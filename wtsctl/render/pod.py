@@ -7,13 +7,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from wtsctl.catalog.document import Catalog
+from wtsctl.catalog.model import Runtime
 from wtsctl.catalog.pods import Resources, SecretReference
-from wtsctl.catalog.quantity import parse_quantity
+from wtsctl.catalog.quantity import parse_duration, parse_quantity
 from wtsctl.catalog.workload import Workload
 
 MANAGED_BY = "wtsctl"
 # Set by NVIDIA's GPU feature discovery on every GPU node.
 GPU_PRODUCT_LABEL = "nvidia.com/gpu.product"
+# What a pod may spend on being scheduled and pulling its image, before its own start-up counts.
+_PULL_SECONDS = 900
 _SHM_BYTES_PER_GPU = 4 * 1024**3
 _MEBIBYTE = 1024**2
 
@@ -48,6 +51,17 @@ def startup_probe(seconds: float) -> dict[str, int]:
     """
     period = 2 if seconds <= 300 else 10 if seconds <= 1800 else 30  # noqa: PLR2004
     return {"periodSeconds": period, "failureThreshold": math.ceil(seconds / period)}
+
+
+def progress_seconds(catalog: Catalog, workload: Workload) -> int:
+    """How long a model's pod may take from being made to its first healthy answer, in seconds.
+
+    That is the time for scheduling and pulling, for the download that it waits for, and for its own start.
+    """
+    spec = workload.spec
+    download = spec.download if spec.runtime is Runtime.VLLM and catalog.cache else None
+    waiting = parse_duration(download.timeout) if download else 0
+    return math.ceil(workload.startup_seconds + waiting) + _PULL_SECONDS
 
 
 def shared_memory(tensor: int, memory_limit: str) -> str | None:
