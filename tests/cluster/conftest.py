@@ -58,6 +58,9 @@ def catalog(control_plane: Path, space: str, tmp_path: Path) -> MakeCatalog:
         entries = "".join(entry(name, fields) for name in models or ("first", "second"))
         head = f"apiVersion: wtsctl/v1\nname: {space}\ndefaults:\n  namespace: {space}\n"
         head += "  images: {llamacpp: 'x:1', vllm: 'x:1'}\n"
+        if "platform:" not in more:
+            # A Deployment and a Service for each model, and nothing else.
+            head += "platform: {podDisruptionBudgets: off}\n"
         file.write_text(f"{head}{more}models:\n{entries}")
         return Wtsctl(file, kubeconfig or control_plane)
 

@@ -127,7 +127,7 @@ def test_a_conflict_names_field_and_owner(catalog: MakeCatalog, client: Client, 
 
 def test_a_missing_crd_stops_before_anything(catalog: MakeCatalog, client: Client, space: str) -> None:
     """Without KServe nothing is applied, not even the namespace, and one problem says what is missing and why."""
-    done = catalog("plain", "served", runtime="kserve", replicas=1).json("deploy")
+    done = catalog("plain", "served", runtime="kserve", model="org/model", replicas=1).json("deploy")
     assert done.code == 4
     assert len(done.errors) == 1
     assert "InferenceService of serving.kserve.io/v1beta1" in done.errors[0]["message"]
