@@ -13,7 +13,7 @@ from wtsctl.health.inferenceservice import inference_service
 from wtsctl.health.job import job
 from wtsctl.health.leaderworkerset import groups, leader_worker_set, size
 from wtsctl.health.llamastackdistribution import llama_stack_distribution
-from wtsctl.health.model import UNSEEN_SECONDS, Answer, ModelHealth, Subject
+from wtsctl.health.model import Answer, ModelHealth, Subject
 from wtsctl.health.owners import chain
 from wtsctl.health.pod import INITIALIZING, Cause, PodHealth, pod
 from wtsctl.health.reachable import reachable
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 _HELD = frozenset({Phase.SCHEDULING, Phase.IMAGE})
 # A quota may be freed by what else is going on.
 _REFUSED_SECONDS = 2.0
+# Until KServe has seen a corrected spec its word about the one before stands there; it takes a second or two.
+_SPEC_SECONDS = 4.0
 # An ExternalSecret's Secret comes once its operator has asked the store.
 _AWAITED_SECONDS = 60.0
 # An admission webhook that does not answer may be restarting.
@@ -83,7 +85,7 @@ def _assess(subject: Subject, index: Index, answer: Answer | None) -> ModelHealt
     if service is not None and subject.kserve:
         said = inference_service(service)
         if said.state is State.FAILED:
-            cause = Cause(said.reason, said.message, grace=UNSEEN_SECONDS)
+            cause = Cause(said.reason, said.message, grace=_SPEC_SECONDS)
             return replace(health, reason=said.reason, message=said.message, cause=cause)
         if made is None:
             text = said.message or "KServe has not made its Deployment yet"
