@@ -15,8 +15,9 @@ from wtsctl.plan.groups import Group, groups
 from wtsctl.plan.nodes import BadNode, Node, inventory
 from wtsctl.plan.placement import Placement, more_nodes, place
 from wtsctl.plan.remedies import Remedy
-from wtsctl.plan.requests import Need, amount, need, refusal, requests
+from wtsctl.plan.requests import Need, need, refusal
 from wtsctl.plan.verdict import Verdict
+from wtsctl.pods.requests import amount, requests
 
 GPU = "nvidia.com/gpu"
 PRODUCT = "NVIDIA-A100-SXM4-80GB"
@@ -327,6 +328,24 @@ def test_pods_of_one_replica_need_all_their_nodes() -> None:
     assert placed(made(lws), nodes(node_document("a", gpus=4), node_document("b", gpus=5)))["big"].nodes == (
         ("a", "b"),
     )
+
+
+def test_a_download_stands_beside_its_server() -> None:
+    """A Job's pod needs room at the same time as the server that waits for it; a DaemonSet and a CronJob need none."""
+    own = {"name": "m-download", "namespace": "llm"}
+    template = {"template": {"spec": {"containers": [container(cpu="4")]}}}
+    job = {"kind": "Job", "metadata": own, "spec": template}
+    server = deployment("m", cpu="62")
+    found = place(groups([(server, "m"), (job, "m")]), nodes(node_document("a")), lambda _group, _node: "")
+    assert [(one.owner, one.model, one.verdict) for one in found] == [
+        ("llm/Deployment/m", "m", Verdict.FITS),
+        ("llm/Job/m-download", None, Verdict.DOES_NOT_FIT),
+    ]
+    daemons = {"kind": "DaemonSet", "metadata": own, "spec": template}
+    later = {"kind": "CronJob", "metadata": own, "spec": {"jobTemplate": {"spec": template}}}
+    assert made(daemons, later) == ()
+    pod = {"kind": "Pod", "metadata": own, "spec": template["template"]["spec"]}
+    assert [group.pods[0].requests["cpu"] for group in made(pod)] == [4000]
 
 
 def test_manifests_that_no_api_server_would_take() -> None:

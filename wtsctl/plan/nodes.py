@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from wtsctl.plan.gpus import Gpu, gpu
-from wtsctl.plan.requests import PODS, Amounts, amounts, requests
+from wtsctl.pods.requests import PODS, Amounts, amounts, requests
 
 _DONE = ("Succeeded", "Failed")
 

@@ -9,9 +9,10 @@ from wtsctl.plan.groups import Group
 from wtsctl.plan.nodes import Node
 from wtsctl.plan.packing import Item, Outcome, pack, together
 from wtsctl.plan.remedies import Remedy
-from wtsctl.plan.requests import CPU, MEMORY, PODS, Amounts, Need, refusal
+from wtsctl.plan.requests import Need, refusal
 from wtsctl.plan.verdict import Verdict
 from wtsctl.plan.wording import amount_text, describe, few, listed, resource_text
+from wtsctl.pods.requests import CPU, MEMORY, PODS, Amounts
 
 # More nodes than these are not tried as a remedy, nor more than so many above what sums demand.
 _MOST_NODES = 64

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from wtsctl.plan.gpus import GIB
 from wtsctl.plan.nodes import Node
-from wtsctl.plan.requests import CPU, MEMORY, PODS
+from wtsctl.pods.requests import CPU, MEMORY, PODS
 
 _NAMED = 3
 _MIB = 1024**2

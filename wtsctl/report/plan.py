@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from wtsctl.errors import NotReadyError, Problem
 from wtsctl.plan.explain import explain
 from wtsctl.plan.gpus import GIB
-from wtsctl.plan.requests import CPU
 from wtsctl.plan.verdict import Verdict
 from wtsctl.plan.wording import amount_text, describe
+from wtsctl.pods.requests import CPU
 from wtsctl.printable import printable
 from wtsctl.report.models import plain_table
 

@@ -11,11 +11,12 @@ from urllib.parse import urlsplit
 from wtsctl.catalog.agent import Agent
 from wtsctl.catalog.fault import Path
 from wtsctl.catalog.model import Role
-from wtsctl.plan.findings.objects import identity, items
+from wtsctl.plan.findings.objects import items
 from wtsctl.plan.findings.pods import Pod
 from wtsctl.plan.findings.rule import Hit, Rule, Severity
 from wtsctl.plan.findings.stack import registered_ids
 from wtsctl.plan.findings.subject import Subject
+from wtsctl.pods.made import identity
 
 _VIA_STACK = "llama-stack"
 # Names of tasks that ask for a verdict rather than for an answer.

@@ -10,10 +10,11 @@ from typing import Any
 from wtsctl.catalog.direct import asks_llama_stack
 from wtsctl.catalog.fault import Path
 from wtsctl.catalog.pods import Expose
-from wtsctl.plan.findings.objects import identity, items, mapping
+from wtsctl.plan.findings.objects import items, mapping
 from wtsctl.plan.findings.pods import LabelIndex, Pod
 from wtsctl.plan.findings.rule import Hit, Rule, Severity
 from wtsctl.plan.findings.subject import Rendered, Subject
+from wtsctl.pods.made import identity
 
 _NAME = "kubernetes.io/metadata.name"
 _POLICY: Path = ("platform", "networkPolicy")

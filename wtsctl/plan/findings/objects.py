@@ -59,9 +59,3 @@ def last_option(line: Sequence[str], *names: str) -> str | None:
 def number(value: Any, default: float) -> float:
     """A number of a manifest; the default of Kubernetes where there is none."""
     return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else default
-
-
-def identity(doc: Mapping[str, Any]) -> str:
-    """`NAMESPACE/KIND/NAME`, or `KIND/NAME` without a namespace."""
-    metadata = mapping(doc, "metadata")
-    return "/".join(str(part) for part in (metadata.get("namespace"), doc.get("kind"), metadata.get("name")) if part)

@@ -9,20 +9,9 @@ from typing import Any
 
 from wtsctl.catalog.fault import Path
 from wtsctl.catalog.workload import Workload
-from wtsctl.plan.findings.objects import items, last_option, mapping, number, split_words
+from wtsctl.plan.findings.objects import items, last_option, mapping, split_words
+from wtsctl.pods import made
 
-_POD_TEMPLATE: dict[str, tuple[tuple[str, ...], ...]] = {
-    "Deployment": (("spec", "template"),),
-    "StatefulSet": (("spec", "template"),),
-    "ReplicaSet": (("spec", "template"),),
-    "DaemonSet": (("spec", "template"),),
-    "Job": (("spec", "template"),),
-    "CronJob": (("spec", "jobTemplate", "spec", "template"),),
-    "LeaderWorkerSet": (
-        ("spec", "leaderWorkerTemplate", "leaderTemplate"),
-        ("spec", "leaderWorkerTemplate", "workerTemplate"),
-    ),
-}
 # What the container that serves is called; KServe's has no name before KServe gives it one.
 SERVERS = (None, "server", "kserve-container")
 
@@ -124,46 +113,44 @@ class Template:
 
 
 def templates(doc: Mapping[str, Any]) -> Iterator[Template]:
-    """What an object says about the pods that it makes; nothing for one that makes none."""
+    """What an object says about the pods that it makes; nothing for one that makes none, or leaves them to others."""
     kind = str(doc.get("kind"))
-    if kind == "InferenceService":
-        predictor = mapping(doc, "spec", "predictor")
-        model = mapping(predictor, "model")
-        listed = [*([model] if model else []), *items(predictor, "containers")]
-        replicas = int(number(predictor.get("minReplicas"), 1))
-        # KServe puts these on the pods itself.
-        name = str(mapping(doc, "metadata").get("name", ""))
-        own = {
+    if kind == "LlamaStackDistribution":
+        return
+    name = str(mapping(doc, "metadata").get("name", ""))
+    for made_of in made.templates(doc):
+        listed = items(made_of.spec, "containers")
+        if kind == "InferenceService":
+            strategy = mapping(doc, "spec", "predictor", "deploymentStrategy")
+        else:
+            strategy = mapping(doc, "spec", "rolloutStrategy" if kind == "LeaderWorkerSet" else "strategy")
+            if not listed:
+                continue
+        labels = {**made_of.labels, **_own_labels(kind, name, worker=made_of.worker)}
+        yield Template(labels, made_of.spec, listed, _count(doc, made_of), strategy, made_of.worker)
+
+
+def _own_labels(kind: str, name: str, *, worker: bool) -> Mapping[str, str]:
+    """Labels that the controller of a kind puts on its pods itself."""
+    if kind == "InferenceService" and not worker:
+        return {
             "app": f"isvc.{name}-predictor",
             "serving.kserve.io/inferenceservice": name,
             "component": "predictor",
         }
-        labels: Mapping[str, Any] = {**mapping(doc, "metadata", "labels"), **own}
-        strategy = mapping(predictor, "deploymentStrategy")
-        yield Template(labels, predictor, listed, replicas, strategy)
-        return
-    for keys in _POD_TEMPLATE.get(kind, ()):
-        template = mapping(doc, *keys)
-        spec, labels = mapping(template, "spec"), mapping(template, "metadata", "labels")
-        if not items(spec, "containers"):
-            continue
-        replicas = int(number(mapping(doc, "spec").get("replicas"), 1))
-        if kind == "LeaderWorkerSet":
-            yield _of_group(doc, keys[-1] == "workerTemplate", labels, spec, replicas)
-        else:
-            strategy = mapping(doc, "spec", "strategy")
-            yield Template(labels, spec, items(spec, "containers"), replicas, strategy)
+    if kind == "LeaderWorkerSet":
+        # sigs.k8s.io/lws, api/leaderworkerset/v1.
+        own = {"leaderworkerset.sigs.k8s.io/name": name}
+        return own | ({} if worker else {"leaderworkerset.sigs.k8s.io/worker-index": "0"})
+    return {}
 
 
-def _of_group(
-    doc: Mapping[str, Any], worker: bool, labels: Mapping[str, Any], spec: Mapping[str, Any], replicas: int
-) -> Template:
-    """The leaders or the workers of a LeaderWorkerSet: sigs.k8s.io/lws, api/leaderworkerset/v1."""
-    wide = max(int(number(mapping(doc, "spec", "leaderWorkerTemplate").get("size"), 1)) - 1, 0) if worker else 1
-    own = {"leaderworkerset.sigs.k8s.io/name": str(mapping(doc, "metadata").get("name", ""))}
-    own |= {} if worker else {"leaderworkerset.sigs.k8s.io/worker-index": "0"}
-    strategy = mapping(doc, "spec", "rolloutStrategy")
-    return Template({**labels, **own}, spec, items(spec, "containers"), replicas * wide, strategy, worker)
+def _count(doc: Mapping[str, Any], template: made.Template) -> int:
+    """How many pods there are; the default where what is written is no number, which is told elsewhere."""
+    try:
+        return made.replicas(doc, {}) * made.each(doc, template)
+    except ValueError:
+        return 1
 
 
 def container(spec: Mapping[str, Any]) -> Container:

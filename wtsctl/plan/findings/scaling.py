@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from fractions import Fraction
 from typing import Any
 
-from wtsctl.plan.findings.objects import identity, mapping, number, quantity
-from wtsctl.plan.findings.pods import Container, Pod
+from wtsctl.errors import TemplateError
+from wtsctl.plan.findings.objects import mapping, number
+from wtsctl.plan.findings.pods import Pod
 from wtsctl.plan.findings.rule import Hit, Rule, Severity
 from wtsctl.plan.findings.subject import Subject
+from wtsctl.pods.made import countable, identity, scaled_by
+from wtsctl.pods.quota import taken
+from wtsctl.pods.requests import amount
 
 _SCALERS = ("HorizontalPodAutoscaler", "ScaledObject")
 # What a quota calls the sums that are computed here; every other key is left to the cluster.
@@ -49,34 +54,42 @@ def _quota(subject: Subject) -> Iterator[Hit]:
     quotas = subject.kinds.get("ResourceQuota", ())
     if not quotas:
         return
-    sums: defaultdict[tuple[str, str], Fraction] = defaultdict(Fraction)
-    for pod in subject.pods:
-        count = most_pods(pod)
-        sums[pod.namespace, "pods"] += count
-        for container in pod.containers:
-            for key, amount in _amounts(container).items():
-                sums[pod.namespace, key] += amount * count
+    sums = _taken(subject)
     for made in quotas:
         namespace = str(mapping(made.doc, "metadata").get("namespace"))
         if mapping(made.doc, "spec").get("scopeSelector") or mapping(made.doc, "spec").get("scopes"):
             continue
         for key, hard in mapping(made.doc, "spec", "hard").items():
-            needed = sums.get((namespace, _PARTS.get(str(key), str(key))), Fraction(0))
-            if needed > (quantity(hard) or 0):
-                text = f"allows {hard} of {key} in {namespace}, and the pods of the catalog take {_number(needed)}"
+            name = _PARTS.get(str(key), str(key))
+            needed = sums[namespace].get(name, 0)
+            if needed > _hard(name, hard):
+                shown = _number(Fraction(needed, 1000) if name.endswith(".cpu") else Fraction(needed))
+                text = f"allows {hard} of {key} in {namespace}, and the objects of the catalog take {shown}"
                 yield Hit(subject.owner(made) or ("platform", "quota"), text, about=identity(made.doc))
 
 
-def _amounts(container: Container) -> dict[str, Fraction]:
-    """What one container adds to the sums of a quota."""
-    found: dict[str, Fraction] = {}
-    for kind in ("requests", "limits"):
-        for name, value in mapping(container.spec, "resources", kind).items():
-            found[f"{kind}.{name}"] = quantity(value) or Fraction(0)
-    # A request that is left out is that of the limit.
-    for name, value in mapping(container.spec, "resources", "limits").items():
-        found.setdefault(f"requests.{name}", quantity(value) or Fraction(0))
-    return found
+def _taken(subject: Subject) -> defaultdict[str, defaultdict[str, int]]:
+    """What quotas count of all objects in each namespace; one that the API server would not take takes nothing."""
+    scaled: dict[tuple[str, str], tuple[int, int]] = {}
+    docs = [made.doc for made in subject.objects if not made.partial]
+    for doc in docs:
+        with suppress(TemplateError), countable(doc):
+            scaled |= scaled_by([doc])
+    sums: defaultdict[str, defaultdict[str, int]] = defaultdict(lambda: defaultdict(int))
+    for doc in docs:
+        namespace = str(mapping(doc, "metadata").get("namespace", ""))
+        with suppress(TemplateError), countable(doc):
+            for name, value in taken(doc, scaled, rollout=False).items():
+                sums[namespace][name] += value
+    return sums
+
+
+def _hard(name: str, given: object) -> int:
+    """A limit of a quota, in the unit of its sum; none where it is no quantity."""
+    try:
+        return amount("cpu" if name.endswith(".cpu") else name, given)
+    except ValueError:
+        return 0
 
 
 def _number(value: Fraction) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from wtsctl.plan.findings.objects import identity, items, mapping, words
+from wtsctl.plan.findings.objects import items, mapping, words
 from wtsctl.plan.findings.pods import Container, Pod, devices
 from wtsctl.plan.findings.rule import Hit, Rule, Severity
 from wtsctl.plan.findings.subject import Subject
+from wtsctl.pods.made import identity
 
 _HOST = ("hostNetwork", "hostPID", "hostIPC")
 # Volumes that the `restricted` standard allows.

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from wtsctl.plan.findings.objects import identity, items, mapping
+from wtsctl.plan.findings.objects import items, mapping
 from wtsctl.plan.findings.pods import LabelIndex, Pod
 from wtsctl.plan.findings.rule import Hit, Rule, Severity
 from wtsctl.plan.findings.subject import Rendered, Subject
+from wtsctl.pods.made import identity
 
 # Variables that a server reads and that Kubernetes would set for a Service of some name: NAME_PORT is
 # `tcp://10.0.0.1:8000`, NAME_SERVICE_HOST an address. vllm/envs.py; llama-stack, cli/stack/run.py; torch.distributed;

@@ -8,9 +8,10 @@ from typing import Any
 
 import yaml
 
-from wtsctl.plan.findings.objects import identity, items, mapping
+from wtsctl.plan.findings.objects import items, mapping
 from wtsctl.plan.findings.rule import Hit, Rule, Severity
 from wtsctl.plan.findings.subject import Rendered, Subject
+from wtsctl.pods.made import identity
 
 _VERSION = re.compile(r"v?(\d+)\.(\d+)")
 # `base_url` is read since 0.4, and `url` is an error since then; the seed's form ended with 0.2.

@@ -18,11 +18,12 @@ from wtsctl.catalog.document import Catalog
 from wtsctl.catalog.fault import Path
 from wtsctl.catalog.load import LoadedCatalog
 from wtsctl.catalog.workload import Workload
-from wtsctl.plan.findings.objects import identity, items, mapping
+from wtsctl.plan.findings.objects import items, mapping
 from wtsctl.plan.findings.pods import SERVERS, Pod, container, templates
 from wtsctl.plan.fit import Serving
 from wtsctl.plan.modelconfig import Checkpoint
 from wtsctl.plan.serving import Unknown, served
+from wtsctl.pods.made import identity
 
 _ENFORCE = "pod-security.kubernetes.io/enforce"
 
