@@ -225,14 +225,23 @@ def test_a_failing_stage_is_the_last(catalog: MakeCatalog, client: Client, space
     assert any(one["code"] == "deploy.not-applied" and f"{space}/Service/only" in one["message"] for one in done.errors)
 
 
-def test_what_does_not_fit_is_named_at_the_timeout(catalog: MakeCatalog) -> None:
-    """A pod that no node can take is exit 5 at the timeout, with the scheduler's own words."""
-    done = catalog("huge", replicas=1, runtime="vllm", model="org/model", gpus=64).json("deploy", "--timeout", "3s")
+def test_what_does_not_fit_ends_the_wait_early(catalog: MakeCatalog) -> None:
+    """A pod that no node takes, where no autoscaler adds one, fails with the scheduler's words before the timeout."""
+    done = catalog("huge", replicas=1, runtime="vllm", model="org/model", gpus=64).json("deploy", "--timeout", "60s")
     assert done.code == 5
+    assert done.seconds < 45
     model = done.data["models"][0]
-    assert (model["verdict"], model["phase"], model["reason"]) == ("timed-out", "scheduling", "Unschedulable")
+    assert (model["verdict"], model["phase"], model["reason"]) == ("failed", "failed", "Unschedulable")
     assert "nodes" in model["message"]
-    assert "huge (Unschedulable)" in done.errors[0]["message"]
+    assert model["secondsFromEvent"] < 10
+
+
+def test_what_may_still_start_is_named_at_the_timeout(catalog: MakeCatalog) -> None:
+    """What is not ready in time, and has not failed either, is exit 5 with its last reason."""
+    done = catalog("huge", replicas=1, runtime="vllm", model="org/model", gpus=64).json("deploy", "--timeout", "0.1s")
+    assert done.code == 5
+    assert done.data["models"][0]["verdict"] == "timed-out"
+    assert "huge (" in done.errors[0]["message"]
 
 
 def test_a_pod_that_may_not_be_made_ends_the_wait_early(catalog: MakeCatalog, client: Client, space: str) -> None:
