@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -134,21 +136,120 @@ def test_misnamed_container_is_refused(client: Client, space: str, theirs: Any) 
         objects.apply(client, DEPLOYMENT, wrong, manager=FIELD_MANAGER)
 
 
-def test_documented_pipe(control_plane: Path, client: Client, space: str, theirs: Any, tmp_path: Path) -> None:  # noqa: ARG001
-    """`render --agents` into kubectl's server-side apply does what docs/how-to/agents.md says."""
+@pytest.fixture
+def kubectl(control_plane: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs kubectl with all rights."""
+
+    def run(*words: str, text: str = "") -> subprocess.CompletedProcess[str]:
+        program = str(Layout.of(CONTROL_PLANE).state / "bin/kubectl")
+        command = [program, f"--kubeconfig={control_plane}", *words]
+        return subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+
+    return run
+
+
+def client_side(kubectl: Callable[..., subprocess.CompletedProcess[str]], document: Any) -> None:
+    """The same Deployment as `kubectl apply` without `--server-side` makes it, its annotation among it."""
+    done = kubectl("apply", "-f", "-", text=json.dumps(document))
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def managers(item: Any) -> dict[str, str]:
+    """Who holds which fields of an object, as text to compare; not the controller's own, which it may set any time."""
+    entries = item["metadata"]["managedFields"]
+    return {one["manager"]: json.dumps(one["fieldsV1"], sort_keys=True) for one in entries if "subresource" not in one}
+
+
+def rendered(space: str, tmp_path: Path, *options: str) -> str:
+    """What `render --agents` writes on stdout for the test's namespace."""
     file = tmp_path / "models.yaml"
     file.write_text((SMALL + STACK).replace("namespace: workshop", f"namespace: {space}"))
-    rendered = CliRunner().invoke(app, ["render", "--agents", "-f", str(file)])
-    assert rendered.exit_code == 0
+    done = CliRunner().invoke(app, ["render", "--agents", "-f", str(file), *options])
+    assert done.exit_code == 0, done.stderr
+    return done.stdout
+
+
+def patched(
+    kubectl: Callable[..., subprocess.CompletedProcess[str]], space: str, tmp_path: Path
+) -> subprocess.CompletedProcess[str]:
+    """The loop of docs/how-to/agents.md, of which there is one turn here."""
+    (part_file,) = rendered(space, tmp_path, "--output-dir", str(tmp_path / "parts")).splitlines()
+    how = ("--type=strategic", f"--field-manager={FIELD_MANAGER}")
+    return kubectl("patch", *how, "-f", part_file, f"--patch-file={part_file}")
+
+
+def test_documented_loop(
+    client: Client,
+    space: str,
+    theirs: Any,
+    tmp_path: Path,
+    kubectl: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
+    """Patching again and again leaves a Deployment of client-side apply to those who made it, and they leave ours."""
+    objects.delete(client, DEPLOYMENT, space, "chat-agent")
+    client_side(kubectl, theirs)
+    before = objects.get(client, DEPLOYMENT, space, "chat-agent")
+    generations = []
+    for _ in range(2):
+        done = patched(kubectl, space, tmp_path)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout == "deployment.apps/chat-agent patched\n"
+        item = objects.get(client, DEPLOYMENT, space, "chat-agent")
+        assert without_environment(item) == without_environment(before)
+        assert environment(item)["INFERENCE_MODEL"] == "llama-3b/llama-3b"
+        assert environment(item)["LOG_LEVEL"] == "debug"
+        assert {**managers(item), FIELD_MANAGER: ""} == {**managers(before), FIELD_MANAGER: ""}
+        generations.append(item["metadata"]["generation"])
+    assert generations == [before["metadata"]["generation"] + 1] * 2
+    theirs["spec"]["replicas"] = 2
+    client_side(kubectl, theirs)
+    after = objects.get(client, DEPLOYMENT, space, "chat-agent")
+    assert after["spec"]["replicas"] == 2
+    assert environment(after) == environment(item)
+
+
+def test_documented_loop_needs_the_deployment(
+    client: Client, space: str, tmp_path: Path, kubectl: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    """Where the Deployment is not there, kubectl says so and makes nothing."""
+    namespace(client, space)
+    done = patched(kubectl, space, tmp_path)
+    assert done.returncode == 1
+    assert 'deployments.apps "chat-agent" not found' in done.stderr
+    assert objects.list_all(client, DEPLOYMENT, space)[0] == []
+
+
+def test_documented_pipe(
+    client: Client,
+    space: str,
+    theirs: Any,  # noqa: ARG001
+    tmp_path: Path,
+    kubectl: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
+    """`render --agents` into kubectl's server-side apply does, twice, what docs/how-to/agents.md says of it."""
+    text = rendered(space, tmp_path)
+    for _ in range(2):
+        done = kubectl("apply", "--server-side", f"--field-manager={FIELD_MANAGER}", "-f", "-", text=text)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout == "deployment.apps/chat-agent serverside-applied\n"
+        found = environment(objects.get(client, DEPLOYMENT, space, "chat-agent"))
+        assert (found["LOG_LEVEL"], found["INFERENCE_MODEL"]) == ("debug", "llama-3b/llama-3b")
+
+
+def test_documented_pipe_takes_over_after_client_side_apply(
+    client: Client,
+    space: str,
+    theirs: Any,
+    tmp_path: Path,
+    kubectl: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
+    """What the page warns of: kubectl then counts all of the Deployment as ours, and its next apply is refused."""
+    objects.delete(client, DEPLOYMENT, space, "chat-agent")
+    client_side(kubectl, theirs)
+    text = rendered(space, tmp_path)
     apply = ("apply", "--server-side", f"--field-manager={FIELD_MANAGER}", "-f", "-")
-    done = subprocess.run(
-        [str(Layout.of(CONTROL_PLANE).state / "bin/kubectl"), f"--kubeconfig={control_plane}", *apply],
-        input=rendered.stdout,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == "deployment.apps/chat-agent serverside-applied\n"
-    found = environment(objects.get(client, DEPLOYMENT, space, "chat-agent"))
-    assert (found["LOG_LEVEL"], found["INFERENCE_MODEL"]) == ("debug", "llama-3b/llama-3b")
+    assert kubectl(*apply, text=text).returncode == 0
+    assert "kubectl-client-side-apply" not in managers(objects.get(client, DEPLOYMENT, space, "chat-agent"))
+    again = kubectl(*apply, text=text)
+    assert again.returncode == 1
+    assert "spec.selector: Required value" in again.stderr
