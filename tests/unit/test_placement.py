@@ -305,7 +305,7 @@ def test_more_nodes() -> None:
     more = [*on, *(replace(on[0], name=name) for name in ("x", "y"))]
     assert placed(wanted, more)["m"].verdict is Verdict.FITS
     assert placed(wanted, more[:-1])["m"].verdict is Verdict.DOES_NOT_FIT
-    alone = remedies(made(deployment("m", gpu="8", cpu="1", memory="1Gi")), on)["nodes"]
+    alone = remedies(made(deployment("m", gpu="8", cpu="1", memory="1Gi")), on)["newNodes"]
     assert alone.text == "add a node with 8 nvidia.com/gpu, 1 cpu and 1 GiB memory free that its pods may run on"
 
 

@@ -174,6 +174,77 @@ def test_fewer_gpus_in_a_node_than_a_model_asks_for(plan: Plan) -> None:
     assert "parallel.tensor, parallel.pipeline" not in [remedy["key"] for remedy in one(alone, "big")["remedies"]]
 
 
+def labelled(name: str, gpus: int, product: str | None) -> dict[str, Any]:
+    """A node with GPUs of a product; None: without the label."""
+    found = node_document(name, gpus=gpus)
+    found["metadata"]["labels"] = {"nvidia.com/gpu.product": product} if product else {}
+    return found
+
+
+def test_a_model_that_does_not_fit_its_gpus_takes_none(plan: Plan) -> None:
+    """The 70B does not start on 4 x 40 GB, so that the GPUs are there for those that do."""
+    card = "NVIDIA-A100-SXM4-40GB"
+    done = plan("-o", "json", nodes=[labelled("gpu-0", 4, card)], models=[BIG, SMALL], gpu={"product": card})
+    big = one(done, "big")
+    assert (big["memory"]["verdict"], big["placement"]["nodes"]) == ("does-not-fit", [[]])
+    assert (one(done, "small")["verdict"], one(done, "small")["placement"]["nodes"]) == ("fits", [["gpu-0"]])
+    assert done.data["totals"][0]["wanted"] == 1
+
+
+def test_changes_are_held_against_the_nodes(plan: Plan) -> None:
+    """A change that needs more GPUs than the nodes have stands last, and says that it holds in memory only."""
+    on = [labelled(f"gpu-{at}", 1, "NVIDIA-A10G") for at in range(2)]
+    long = SMALL | {"maxModelLen": 128000}
+    done = plan("-o", "json", nodes=on, models=[BIG, long], gpu={"product": "NVIDIA-A10G"})
+    stages = next(each for each in one(done, "big")["remedies"] if each["key"] == "parallel.pipeline")
+    assert stages["text"].endswith("(in memory only: the nodes have no room for 3 pods of 4 GPUs)")
+    texts = {each["key"]: each["text"] for each in one(done, "small")["remedies"]}
+    assert next(iter(texts)) == "maxModelLen"
+    assert {key for key, text in texts.items() if "in memory only" in text} == {"gpu.product"}
+    # The first one, done: it fits, on the nodes as well.
+    value = int(next(each["value"] for each in one(done, "small")["remedies"] if each["key"] == "maxModelLen"))
+    again = plan("-o", "json", nodes=on, models=[SMALL | {"maxModelLen": value}], gpu={"product": "NVIDIA-A10G"})
+    assert again.code == 0
+
+
+@pytest.mark.parametrize("own", [False, True], ids=["defaults", "model"])
+def test_nodes_of_another_product(plan: Plan, *, own: bool) -> None:
+    """The first change is to name the product that the nodes have, with what would fit then."""
+    on = [labelled("gpu-0", 1, "NVIDIA-A10G")]
+    asked = {"gpu": {"product": PRODUCT}} if own else {}
+    done = plan("-o", "json", nodes=on, models=[SMALL | asked, BIG | asked])
+    first = one(done, "small")["remedies"][0]
+    key = "gpu.product" if own else "defaults.gpu.product"
+    where = f"the model's {key}" if own else key
+    assert first == {"key": key, "value": "NVIDIA-A10G", "text": f"the nodes have NVIDIA-A10G: set {where} to it"}
+    hint = one(done, "big")["hint"]
+    assert hint.startswith(f"the nodes have NVIDIA-A10G: set {where} to it; ")
+    assert [each["key"] for each in one(done, "big")["remedies"]] == ["newNodes"]
+    changed = {"gpu": {"product": "NVIDIA-A10G"}}
+    assert plan(nodes=on, models=[SMALL | changed]).code == 0
+
+
+def test_nodes_without_a_product(plan: Plan) -> None:
+    """Nodes whose GPUs nobody labels take the model once no product is asked for, and that is said."""
+    on = [labelled("gpu-0", 1, None)]
+    first = one(plan("-o", "json", nodes=on, models=[SMALL]), "small")["remedies"][0]
+    assert first["key"] == "defaults.gpu.product"
+    assert "gpu-0 has GPUs and no label nvidia.com/gpu.product" in first["text"]
+    assert "leave defaults.gpu.product out" in first["text"]
+    assert one(plan("-o", "json", nodes=on, models=[SMALL], gpu={}), "small")["placement"]["verdict"] == "fits"
+
+
+def test_further_nodes_are_named_once(plan: Plan) -> None:
+    """Four models without a place, which one node would give to all: said in one line."""
+    smalls = [SMALL | {"name": f"small-{at}"} for at in range(4)]
+    done = plan(nodes=[node_document("gpu-0", gpus=4)], models=[BIG, *smalls])
+    assert done.code == 5
+    assert done.stdout.count("add 1 node like gpu-0") == 1
+    assert "All pods would have a place: add 1 node like gpu-0" in done.stdout
+    noted = plan("-v", nodes=[node_document("gpu-0", gpus=4)], models=[BIG]).stderr
+    assert "1 node from " in noted
+
+
 def test_gpus_of_several_kinds(plan: Plan) -> None:
     """A model without a product goes where it starts, and is warned of where it would not."""
     small = node_document("gpu-t4", gpus=8, labels={"nvidia.com/gpu.product": "Tesla-T4"})
@@ -183,9 +254,9 @@ def test_gpus_of_several_kinds(plan: Plan) -> None:
     assert done.code == 0
     assert found["placement"]["nodes"] == [["gpu-a100"]]
     assert found["notes"] == ["it does not start on gpu-t4, and nothing keeps it from there: set gpu.product"]
-    # On GPUs that are too small alone its pods are placed all the same, as the scheduler would, and it does not fit.
+    # On GPUs that are too small alone it goes nowhere: it would not start, and takes nothing from others.
     alone = one(plan("-o", "json", models=[BIG], nodes=[small], gpu={}), "big")
-    assert (alone["memory"]["verdict"], alone["placement"]["verdict"]) == ("does-not-fit", "fits")
+    assert (alone["memory"]["verdict"], alone["placement"]["verdict"]) == ("does-not-fit", "does-not-fit")
 
 
 def test_models_without_gpus(plan: Plan) -> None:

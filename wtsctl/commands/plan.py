@@ -47,10 +47,10 @@ def plan(
     quiet: options.Quiet = False,
     verbose: options.Verbose = 0,
 ) -> None:
-    """Show whether each model fits its GPUs, and all pods the nodes; -v shows the arithmetic.
+    """Show whether models fit their GPUs, and pods the nodes.
 
-    Weights and KV cache are computed from the model's shape, which is known for common models and read from
-    `config` for others. The pods are those that would be rendered; what other pods request on the nodes is taken.
+    -v shows the arithmetic. Weights and KV cache are computed from the model's shape, which is known for common
+    models and read from `config` for others. The pods are those that would be rendered; what other pods request on the nodes is taken.
     With a cluster, what a deploy would change is told too. Without a cluster and without --nodes only the GPUs that
     the catalog names are looked at. Exit code 5: something does not fit.
     """
@@ -144,7 +144,7 @@ def _inventory(
         if not found.nodes:
             hint = "write it with `kubectl get nodes -o yaml`, or nodes,pods -A for what is taken as well"
             raise UsageError("--nodes: there is no Node in it", where=str(file), hint=hint)
-        screen.detail(f"{len(found.nodes)} nodes from {file}")
+        screen.detail(f"{len(found.nodes)} node{'s' * (len(found.nodes) != 1)} from {file}")
         return found, str(file)
     from wtsctl.cluster.client import Client
     from wtsctl.cluster.config import NotConfigured, connect

@@ -13,6 +13,7 @@ from wtsctl.plan.groups import Group
 from wtsctl.plan.memory import MemoryFit, assess
 from wtsctl.plan.modelconfig import Checkpoint
 from wtsctl.plan.nodes import Inventory, Node
+from wtsctl.plan.offers import Asked, Offers, other_products
 from wtsctl.plan.placement import Placement, Unsuitable, more_nodes, place
 from wtsctl.plan.remedies import Remedy, narrower
 from wtsctl.plan.requests import refusal
@@ -27,12 +28,17 @@ class ModelPlan:
     Attributes:
         workload: the model.
         memory: how it stands on its GPUs; None: it runs without any, and its requests are all there is to say.
-        placement: where its pods go; None: no nodes were looked at, or it has no pods.
+        placement: where its pods go; None: no nodes were looked at, or it has no pods. One whose memory does not fit
+            goes nowhere: it would not start, and takes no GPUs from others.
+        product: the product of GPU with which it would fit, where no node has the one that it asks for; None: none.
+        hint: what else to do, or what would let wtsctl tell.
     """
 
     workload: Workload
     memory: MemoryFit | None
     placement: Placement | None
+    product: Remedy | None = None
+    hint: str = ""
 
     @property
     def verdict(self) -> Verdict:
@@ -47,9 +53,10 @@ class ModelPlan:
 
     @property
     def remedies(self) -> tuple[Remedy, ...]:
-        """Changes that would help: first those of its memory, without which no node helps."""
+        """Changes that would help: first another product, then those of its memory, without which no node helps."""
         memory = self.memory.remedies if self.memory else ()
-        return memory or (self.placement.remedies if self.placement else ())
+        rest = memory or (self.placement.remedies if self.placement else ())
+        return (self.product, *rest) if self.product else rest
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +64,7 @@ class Total:
     """One resource over all nodes; `cpu` in thousandths.
 
     Attributes:
-        wanted: what everything that is planned requests.
+        wanted: what everything that is planned requests, less models whose memory does not fit.
         allocatable: what the nodes have.
         used: what other pods request of it.
     """
@@ -78,6 +85,7 @@ class Plan:
         inventory: the nodes; None: none were looked at.
         totals: by resource, devices first; empty without nodes.
         remedy: the fewest further nodes with which every pod has a place; None: not needed, or no help.
+        left_out: the owners of pods that would have none all the same.
     """
 
     models: tuple[ModelPlan, ...]
@@ -85,6 +93,7 @@ class Plan:
     inventory: Inventory | None = None
     totals: tuple[Total, ...] = ()
     remedy: Remedy | None = None
+    left_out: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
@@ -112,28 +121,54 @@ def plan(
     stands = {one.name: _Stand(one, defaults, checkpoints.get(one.name), groups, nodes) for one in workloads}
     memory = {name: stand.memory for name, stand in stands.items()}
     if inventory is None:
-        return Plan(tuple(ModelPlan(one, memory[one.name], None) for one in workloads))
+        return Plan(
+            tuple(
+                ModelPlan(one, fit, None, hint=fit.hint if fit else "")
+                for one, fit in zip(workloads, memory.values(), strict=True)
+            )
+        )
 
     def unsuitable(group: Group, node: Node) -> str:
         return stands[group.model].unsuitable(node) if group.model in stands else ""
 
-    placements = place(groups, nodes, unsuitable)
+    starting = [group for group in groups if group.model not in stands or stands[group.model].starts]
+    placements = place(starting, nodes, unsuitable)
     by_model = {one.model: one for one in placements if one.model is not None}
-    full = any(one.verdict is Verdict.DOES_NOT_FIT for one in placements)
+    missed = [one for one in placements if one.verdict is Verdict.DOES_NOT_FIT]
+    # No node like those that are there would do for these, whatever the others get.
+    hopeless = tuple(one.owner for one in missed if not any(remedy.key == "nodes" for remedy in one.remedies))
+    helped = [group for group in starting if group.owner not in hopeless]
+    offers = Offers(nodes, placements)
+    kept = [group for one in placements for group, names in zip(one.groups, one.nodes, strict=True) if names]
+    missing = {
+        name: stand.asked
+        for name, stand in stands.items()
+        if stand.asked and not (name in by_model and by_model[name].verdict is Verdict.FITS)
+    }
+    products = other_products(missing, nodes, kept)
     models: list[ModelPlan] = []
     for one in workloads:
         stand, placement = stands[one.name], by_model.get(one.name)
         if placement is not None and placement.verdict is Verdict.DOES_NOT_FIT:
-            others = [group for group in groups if group.model != one.name]
+            others = [group for group in starting if group.model != one.name]
             found = tuple(stand.narrower(placement, others, nodes, unsuitable))
             placement = replace(placement, remedies=(*found, *placement.remedies))
-        models.append(ModelPlan(one, stand.with_notes(placement), placement))
+        known = stand.with_notes(placement)
+        if not stand.starts and known is not None and stand.asked is not None:
+            own = stand.asked.groups
+            known = replace(known, remedies=tuple(offers.of_memory(stand.asked, known)))
+            if own:
+                placement = Placement(own[0].owner, one.name, own, ((),) * len(own), Verdict.DOES_NOT_FIT)
+        fits, product = products.get(one.name, (False, None))
+        hint = product.text if product and not fits else known.hint if known else ""
+        models.append(ModelPlan(one, known, placement, product if fits else None, hint))
     return Plan(
         models=tuple(models),
         others=tuple(one for one in placements if one.model is None),
         inventory=inventory,
-        totals=_totals(groups, nodes),
-        remedy=more_nodes(groups, nodes, unsuitable) if full else None,
+        totals=_totals(starting, nodes),
+        remedy=more_nodes(helped, nodes, unsuitable) if len(missed) > len(hopeless) else None,
+        left_out=hopeless,
     )
 
 
@@ -154,6 +189,7 @@ class _Stand:
         self._pipelines = workload.spec.runtime is Runtime.VLLM
         self._runs_on_gpus = workload.gpus > 0 and workload.spec.runtime is not Runtime.LLAMACPP
         self.memory: MemoryFit | None = None
+        self.asked: Asked | None = None
         self._by_gpu: dict[Gpu, MemoryFit] = {}
         self._nodes: list[tuple[Node, Gpu]] = []
         if not self._runs_on_gpus:
@@ -166,6 +202,9 @@ class _Stand:
             and (own is None or not refusal(own.pods[0], node.labels, ()))
         ]
         serving = served(workload, checkpoint)
+        key = "gpu.product" if workload.spec.gpu else "defaults.gpu.product"
+        all_own = tuple(group for group in groups if group.model == workload.name and group.pods)
+        self.asked = Asked(serving, self._resource, key, self._pipelines, all_own)
         largest = max((node.allocatable[self._resource] for node, _ in self._nodes), default=None)
         kinds = list(dict.fromkeys(found for _, found in self._nodes))
         if not kinds:
@@ -173,6 +212,11 @@ class _Stand:
         for kind in kinds:
             self._by_gpu[kind] = assess(serving, kind, pipelines=self._pipelines, node_gpus=largest)
         self.memory = self._chosen() or assess(serving, None, pipelines=self._pipelines)
+
+    @property
+    def starts(self) -> bool:
+        """Whether its server would start on some GPU, or nobody knows."""
+        return self.memory is None or self.memory.verdict is not Verdict.DOES_NOT_FIT
 
     def _chosen(self) -> MemoryFit | None:
         """The best verdict; where several GPUs give it, the smallest on which it fits, or the largest it does not."""
@@ -186,7 +230,7 @@ class _Stand:
     def unsuitable(self, node: Node) -> str:
         """Why the model would not start on a node's GPUs, although it does on those of others."""
         if self.memory is None or self.memory.verdict is not Verdict.FITS:
-            # It starts nowhere, or nobody knows where: the nodes' GPUs are taken all the same.
+            # Nobody knows where it starts: the nodes' GPUs are taken all the same.
             return ""
         found = node.gpu(self._resource)
         stood = self._by_gpu.get(found) if found else None
@@ -202,8 +246,8 @@ class _Stand:
         largest = max((node.allocatable[self._resource] for node, _ in self._nodes), default=0) if serving else 0
         if memory is None or serving is None or memory.gpu is None or not largest or serving.tensor <= largest:
             return
-        usable, first = memory.gpu.usable or 0, placement.groups[0]
-        for changed, remedy in narrower(serving, usable, largest, pipelines=self._pipelines):
+        first = placement.groups[0]
+        for changed, remedy in narrower(serving, memory.gpu, largest, pipelines=self._pipelines):
             pod = first.pods[0]
             smaller = replace(pod, requests={**pod.requests, self._resource: changed.tensor})
             wanted = [replace(group, pods=(smaller,) * changed.pipeline) for group in placement.groups]

@@ -88,6 +88,12 @@ def more_nodes(groups: Sequence[Group], nodes: Sequence[Node], unsuitable: Unsui
     return _Board(groups, nodes, unsuitable).add_nodes(range(len(groups)))
 
 
+def finds_places(groups: Sequence[Group], nodes: Sequence[Node], unsuitable: Unsuitable) -> tuple[bool, ...]:
+    """Which of these groups find a place, earlier ones first; False proves nothing where they are many."""
+    found, _ = _Board(groups, nodes, unsuitable).settle(nodes)
+    return tuple(found[at][0] is Outcome.PLACED for at in range(len(groups)))
+
+
 class _Board:
     """The groups and what they need, in the form that `packing` reads."""
 
@@ -265,7 +271,7 @@ def _new_node(group: Group) -> Remedy:
     ]
     count = len(group.pods)
     each = f"{count} nodes, each" if count > 1 else "a node"
-    return Remedy("nodes", count, f"add {each} with {listed(parts)} free that its pods may run on")
+    return Remedy("newNodes", count, f"add {each} with {listed(parts)} free that its pods may run on")
 
 
 def _reason(group: Group, found: Sequence[tuple[Node, str]]) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 from wtsctl.errors import NotReadyError, Problem
 from wtsctl.plan.explain import explain
 from wtsctl.plan.gpus import GIB
 from wtsctl.plan.verdict import Verdict
-from wtsctl.plan.wording import amount_text, describe
+from wtsctl.plan.wording import amount_text, describe, few
 from wtsctl.pods.requests import CPU
 from wtsctl.printable import printable
 from wtsctl.report.models import plain_table
@@ -56,7 +57,7 @@ def plan_data(plan: Plan, source: str) -> dict[str, Any]:
             }
             for one in plan.totals
         ],
-        "remedy": _remedy(plan.remedy) if plan.remedy else None,
+        "remedy": _remedy(plan.remedy) | {"leftOut": list(plan.left_out)} if plan.remedy else None,
     }
 
 
@@ -76,7 +77,7 @@ def _model(one: ModelPlan) -> dict[str, Any]:
         "namespace": one.workload.namespace,
         "verdict": one.verdict.value,
         "reasons": list(one.reasons),
-        "hint": one.memory.hint if one.memory else "",
+        "hint": one.hint,
         "notes": list(one.memory.notes) if one.memory else [],
         "memory": _memory(one.memory) if one.memory else None,
         "placement": _placement(one.placement) if one.placement else None,
@@ -189,7 +190,7 @@ def show_plan(terminal: Terminal, plan: Plan) -> None:
     """Write the tables and what is to be said below them on stdout."""
     terminal.print(_models(plan))
     if any(one.memory for one in plan.models):
-        terminal.print(_LEGEND)
+        _print_message(terminal, _LEGEND)
     if plan.inventory is not None:
         terminal.print("")
         terminal.print(_nodes(plan))
@@ -197,7 +198,20 @@ def show_plan(terminal: Terminal, plan: Plan) -> None:
     if lines:
         terminal.print("")
     for line in lines:
+        _print_message(terminal, line)
+
+
+def _print_message(terminal: Terminal, line: str) -> None:
+    """One line, broken on a screen that is too narrow for it so that what follows stands further in."""
+    console = terminal.console()
+    if console.soft_wrap:
         terminal.print(line)
+        return
+    inner = " " * (len(line) - len(line.lstrip()) + 4)
+    wrapped = textwrap.wrap(
+        line, console.width, subsequent_indent=inner, break_long_words=False, break_on_hyphens=False
+    )
+    terminal.print("\n".join(wrapped))
 
 
 _LEGEND = (
@@ -209,7 +223,7 @@ _LEGEND = (
 def _models(plan: Plan) -> Table:
     table = plain_table()
     table.add_column("MODEL", overflow="fold")
-    table.add_column("GPUS", overflow="fold")
+    table.add_column("GPUS", no_wrap=True)
     for name in ("WEIGHTS", "KV ROOM", "LONGEST", "AT ONCE"):
         table.add_column(name, no_wrap=True, justify="right")
     table.add_column("FITS", no_wrap=True)
@@ -265,16 +279,18 @@ def _on(placement: Placement, node: Node) -> Iterator[str]:
 
 def remarks(plan: Plan) -> Iterator[str]:
     """What does not fit, why, and what would help; then what was not looked at."""
+    # Further nodes for all of them are named once, below.
+    once = plan.remedy is not None
     for one in plan.models:
         name = one.workload.name
-        hint = one.memory.hint if one.memory else ""
-        yield from _told(name, one.verdict, one.reasons, one.remedies, hint)
+        yield from _told(name, one.verdict, one.reasons, _own(one.remedies, once=once), one.hint)
         for note in one.memory.notes if one.memory else ():
             yield printable(f"{name}: note: {note}")
     for other in plan.others:
-        yield from _told(other.owner, other.verdict, _reasons(other), other.remedies, "")
+        yield from _told(other.owner, other.verdict, _reasons(other), _own(other.remedies, once=once), "")
     if plan.remedy:
-        yield printable(f"All pods would have a place: {plan.remedy.text}.")
+        but = f" but those of {few(plan.left_out)}" if plan.left_out else ""
+        yield printable(f"All pods{but} would have a place: {plan.remedy.text}.")
     if plan.inventory is None:
         yield _NOT_LOOKED
     elif not plan.inventory.pods_known:
@@ -283,6 +299,10 @@ def remarks(plan: Plan) -> Iterator[str]:
         if total.wanted > total.allocatable - total.used:
             wanted, free = (amount_text(total.resource, v) for v in (total.wanted, total.allocatable - total.used))
             yield f"All nodes together: {wanted} {total.resource} wanted, {free} free."
+
+
+def _own(remedies: Sequence[Remedy], *, once: bool) -> Sequence[Remedy]:
+    return [one for one in remedies if one.key != "nodes"] if once else remedies
 
 
 def _told(name: str, verdict: Verdict, reasons: Sequence[str], remedies: Sequence[Remedy], hint: str) -> Iterator[str]:
