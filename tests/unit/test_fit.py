@@ -398,6 +398,72 @@ def test_more_nodes_where_one_has_too_few_gpus() -> None:
     assert stood(A100_40, parallel={"tensor": 4, "pipeline": remedies[1].value}).verdict is Verdict.FITS
 
 
+def test_what_no_node_has_is_not_offered() -> None:
+    """Where no nodes are known, a tensor parallel size is offered up to the 8 GPUs that nodes commonly have."""
+    remedies = stood(A10G, model=LLAMA_70B, maxModelLen=8192, parallel={"tensor": 1}, gpus=1).remedies
+    assert [(one.key, one.value) for one in remedies][:1] == [("parallel.tensor", 8)]
+    remedies = stood("Tesla-T4", model=LLAMA_70B, maxModelLen=8192, parallel={"tensor": 8}, gpus=8).remedies
+    assert [one.key for one in remedies][:1] == ["parallel.pipeline"]
+
+
+def test_no_fp8_before_ampere() -> None:
+    """Eight bits are offered to the cards whose kernels vLLM has, and to no others."""
+    small = {"model": "meta-llama/Llama-3.1-8B-Instruct", "maxModelLen": 8192, "parallel": {"tensor": 1}}
+    assert [one.key for one in stood("Tesla-T4", **small).remedies] == ["parallel.tensor", "gpu.product"]
+    assert "quantization" in [
+        one.key for one in stood(A100_40, **small | {"model": LLAMA_70B, "gpus": 4, "parallel": {"tensor": 4}}).remedies
+    ]
+
+
+def test_more_stages_than_layers() -> None:
+    """A stage without a layer serves nothing: that is no fit, however little is left for each GPU."""
+    small = {"model": "meta-llama/Llama-3.2-1B-Instruct", "maxModelLen": 8192}
+    assert stood(A100_80, **small, parallel={"tensor": 1, "pipeline": 16}).verdict is Verdict.FITS
+    more = stood(A100_80, **small, parallel={"tensor": 1, "pipeline": 17})
+    assert more.verdict is Verdict.DOES_NOT_FIT
+    assert more.reason == "16 layers cannot be shared out to 17 pipeline stages"
+
+
+@pytest.mark.parametrize(
+    ("rope", "length"),
+    [
+        ({"rope_scaling": {"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32768}}, 131072),
+        ({"rope_parameters": {"rope_type": "yarn", "factor": 2, "original_max_position_embeddings": 40960}}, 81920),
+        ({"rope_scaling": {"rope_type": "yarn", "factor": 4.0}}, 4 * 32768),
+        ({"rope_scaling": {"rope_type": "linear", "factor": 2.5}}, 81920),
+        ({"rope_scaling": {"rope_type": "llama3", "factor": 8.0, "original_max_position_embeddings": 8192}}, 32768),
+        ({"rope_scaling": {"type": "longrope", "factor": 32.0}}, 32768),
+        ({"rope_scaling": {"type": "su", "factor": 32.0}}, 32768),
+        ({"rope_parameters": {"rope_type": "default", "rope_theta": 1e6}}, 32768),
+        ({"rope_parameters": {"full_attention": {"rope_type": "linear", "factor": 8.0}}}, 8 * 32768),
+        ({"rope_scaling": None}, 32768),
+    ],
+)
+def test_longest_context_is_as_vllm_derives_it(rope: dict[str, Any], length: int) -> None:
+    """RoPE scaling multiplies what the model was made for, but where the length in config.json is scaled already."""
+    found = read(CONFIG | {"max_position_embeddings": 32768} | rope, "c").shape
+    assert found is not None
+    assert found.max_position == length
+
+
+@pytest.mark.parametrize("rope", [{"rope_scaling": [1]}, {"rope_scaling": {"type": "yarn", "factor": "4"}}])
+def test_rope_scaling_that_cannot_be_read(rope: dict[str, Any]) -> None:
+    """A length that cannot be computed is refused under its key."""
+    with pytest.raises(CatalogError, match="rope_scaling: expected"):
+        read(CONFIG | rope, "c")
+
+
+def test_files_are_read_as_they_are() -> None:
+    """Weights that are quantized while loading are read whole; those that lie in 8 bits already are not twice that."""
+    online = served(workload(quantization="fp8"), None).serving
+    assert isinstance(online, Serving)
+    assert (round(online.weight_bytes / GIB), round(online.file_bytes / GIB)) == (68, 131)
+    ready = read(CONFIG | {"quantization_config": {"quant_method": "fp8"}}, "c")
+    stored = served(workload(quantization="fp8"), ready).serving
+    assert isinstance(stored, Serving)
+    assert stored.file_bytes == stored.weight_bytes == online.weight_bytes
+
+
 def test_unknown_models_and_gpus() -> None:
     """Without a shape or a GPU the verdict is unknown, and says what would help; the weights still show."""
     other = stood(A100_80, model="acme/new-model")

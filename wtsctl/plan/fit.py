@@ -55,13 +55,14 @@ class Serving:
 
     Attributes:
         shape: of the model.
-        weights: their precision.
+        weights: their precision, once they are loaded.
         kv: that of the KV cache.
         max_model_len: longest context that is allowed, in tokens.
         tensor: GPUs that share each layer.
         pipeline: groups of GPUs that share the layers among them.
         utilization: the part of a GPU's memory that the server takes.
         upper_bound: the KV cache takes at most what is computed here (sliding windows, calibrated caches).
+        stored: precision of the weights in the files; None: as they are loaded.
     """
 
     shape: Shape
@@ -72,6 +73,7 @@ class Serving:
     pipeline: int = 1
     utilization: float = UTILIZATION
     upper_bound: bool = False
+    stored: Precision | None = None
 
     @property
     def gpus(self) -> int:
@@ -80,10 +82,18 @@ class Serving:
 
     @property
     def weight_bytes(self) -> int:
-        """Bytes of all weights, as the files have them."""
+        """Bytes of all weights, once they are loaded."""
+        return self._bytes(self.weights)
+
+    @property
+    def file_bytes(self) -> int:
+        """Bytes of all weights, as they are downloaded and read: before those are quantized that are while loading."""
+        return self._bytes(self.stored or self.weights)
+
+    def _bytes(self, precision: Precision) -> int:
         shape = self.shape
-        linear = shape.layers * shape.layer_linear * self.weights.linear
-        return round(linear + (shape.parameters - shape.layers * shape.layer_linear) * self.weights.other)
+        linear = shape.layers * shape.layer_linear
+        return round(linear * precision.linear + (shape.parameters - linear) * precision.other)
 
     @property
     def kv_token_bytes(self) -> int:
@@ -135,6 +145,13 @@ def splits(shape: Shape, tensor: int) -> str:
     if larger % smaller:
         return f"{shape.kv_heads} key/value heads cannot be shared out to {tensor} GPUs"
     return ""
+
+
+def indivisible(serving: Serving) -> str:
+    """Why a model cannot be shared out to the GPUs it is given; empty where it can."""
+    if serving.pipeline > serving.shape.layers:
+        return f"{serving.shape.layers} layers cannot be shared out to {serving.pipeline} pipeline stages"
+    return splits(serving.shape, serving.tensor)
 
 
 def stages(layers: int, pipeline: int) -> tuple[int, ...]:

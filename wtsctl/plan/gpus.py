@@ -34,6 +34,9 @@ _BY_NAME = {name.upper().removeprefix("NVIDIA-"): size for name, size in _USABLE
 # For what is not in the table: the part of the label's MiB that every product above offers at least.
 _OF_LABEL = 0.965
 _SHARED = "-SHARED"
+# Before Ampere: what they cannot compute in came with compute capability 8.0, bfloat16 and vLLM's kernels for FP8
+# weights among it (vllm-project/vllm, docs/features/quantization, Supported Hardware).
+_BEFORE_AMPERE = frozenset(("T4", "V100", "P100", "P40", "P4"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,11 @@ class Gpu:
     product: str
     usable: int | None
     source: str
+
+    @property
+    def before_ampere(self) -> bool:
+        """Whether it is known to compute neither bfloat16 nor FP8."""
+        return not _BEFORE_AMPERE.isdisjoint(self.product.upper().split("-"))
 
     @property
     def name(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from wtsctl.plan.fit import Fit, Serving, fit, splits
+from wtsctl.plan.fit import Fit, Serving, fit, indivisible
 from wtsctl.plan.gpus import GIB, Gpu
 from wtsctl.plan.remedies import Remedy, for_memory
 from wtsctl.plan.serving import Served, Unknown
@@ -59,9 +59,9 @@ def assess(served: Served, gpu: Gpu | None, *, pipelines: bool, node_gpus: int |
         return MemoryFit(Verdict.UNKNOWN, gpu, None, reason=serving.reason, hint=serving.hint, notes=served.notes)
     usable = gpu.usable if gpu else None
     required = _required(serving)
-    uneven = splits(serving.shape, serving.tensor)
+    uneven = indivisible(serving)
     if uneven:
-        remedies = () if usable is None else for_memory(serving, usable, pipelines=pipelines, node_gpus=node_gpus)
+        remedies = for_memory(serving, gpu, pipelines=pipelines, node_gpus=node_gpus) if gpu and usable else ()
         return MemoryFit(
             Verdict.DOES_NOT_FIT, gpu, serving, required=required, reason=uneven, notes=served.notes, remedies=remedies
         )
@@ -83,7 +83,7 @@ def assess(served: Served, gpu: Gpu | None, *, pipelines: bool, node_gpus: int |
         required,
         _reason(serving, stood),
         notes=served.notes,
-        remedies=for_memory(serving, usable, pipelines=pipelines, node_gpus=node_gpus),
+        remedies=for_memory(serving, gpu, pipelines=pipelines, node_gpus=node_gpus),
     )
 
 

@@ -128,7 +128,7 @@ def _shape(reader: _Reader, architecture: str) -> Shape:
         vocabulary=reader.count("vocab_size"),
         # Left out, it is the default of all these families in transformers: not tied.
         tied=reader.flag("tie_word_embeddings"),
-        max_position=reader.count("max_position_embeddings"),
+        max_position=reader.positions(),
         experts=reader.count(expert_count) if expert_count else 0,
         qkv_bias=qwen2 or reader.flag("attention_bias"),
         qk_norm=qwen3,
@@ -184,6 +184,28 @@ class _Reader:
             return None
         return self.count("sliding_window")
 
+    def positions(self) -> int:
+        """Tokens of the longest context, as vLLM derives it (vllm/config/model.py, _get_and_verify_max_len)."""
+        length, factor = self.count("max_position_embeddings"), 1.0
+        # transformers 5 calls it rope_parameters, and may have one for each type of layer.
+        key = "rope_parameters" if self.config.get("rope_parameters") else "rope_scaling"
+        value = self.config.get(key) or {}
+        if not isinstance(value, Mapping):
+            self.refuse(key, f"expected an object, got {_shown(value)}")
+            return length
+        kinds = [one for one in value.values() if isinstance(one, Mapping)] or [value]
+        for one in kinds:
+            kind = one.get("rope_type") or one.get("type") or "default"
+            if kind in _LENGTH_IS_SCALED:
+                continue
+            factor = one.get("factor", factor)
+            if kind == "yarn":
+                length = one.get("original_max_position_embeddings", length)
+        if not (_is_number(factor) and _is_number(length)):
+            self.refuse(key, f"expected numbers above zero, got {_shown([factor, length])}")
+            return 1
+        return int(length * factor)
+
     def dtype(self) -> str:
         value = self.config.get("dtype") or self.config.get("torch_dtype")
         return value if isinstance(value, str) else "16 bits"
@@ -199,8 +221,14 @@ class _Reader:
 # The output head, and the routers of experts, as names or as patterns of names.
 _UNQUANTIZED = re.compile(r"(?:^|[^A-Za-z_])(?:lm_head|gate|router)\$?$")
 _LARGEST = 10**9
+# Types of RoPE scaling whose max_position_embeddings is the scaled length already.
+_LENGTH_IS_SCALED = ("su", "longrope", "llama3")
 _WHICH = "is this the config.json of the model's repository?"
 _SHOWN = 40
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < _LARGEST
 
 
 def _shown(value: object) -> str:

@@ -61,6 +61,11 @@ _UNCOUNTED = (
 )
 
 
+# Arguments and a variable with which the longest context is another than its config.json says, or is not checked.
+_STRETCHING = ("hf-overrides", "hf-config-path", "rope-scaling", "rope-parameters")
+_UNCHECKED = "VLLM_ALLOW_LONG_MAX_MODEL_LEN"
+
+
 @dataclass(frozen=True, slots=True)
 class Unknown:
     """Why the memory that a model needs cannot be computed, and what would help."""
@@ -114,8 +119,16 @@ def served(workload: Workload, checkpoint: Checkpoint | None) -> Served:
         pipeline=given.pipeline or spec.parallel.pipeline,
         utilization=given.utilization or spec.gpu_memory_utilization or default,
         upper_bound=shape.window is not None and shape.window < length,
+        stored=checkpoint.weights,
     )
     return Served(serving, tuple(_notes(workload, serving, checkpoint, quantization, given)))
+
+
+def stretched(workload: Workload) -> bool:
+    """Whether a model's `args` or `env` give it another longest context than its config.json."""
+    asked = {name.partition(".")[0] for name, _ in _pairs(workload.spec.args)}
+    unchecked = workload.spec.env.get(_UNCHECKED, "").strip().lower() in {"1", "true"}
+    return unchecked or not asked.isdisjoint(_STRETCHING)
 
 
 def _from_table(model: str) -> Checkpoint:
@@ -235,7 +248,7 @@ def _notes(
             f"its attention looks back {shape.window:,} tokens in some or all layers, so its KV cache takes less than "
             "is computed here"
         )
-    if serving.max_model_len > shape.max_position:
+    if serving.max_model_len > shape.max_position and not stretched(workload):
         yield f"maxModelLen {serving.max_model_len:,} is more than the {shape.max_position:,} tokens it was made for"
     if workload.gpus > serving.tensor:
         yield f"{workload.gpus - serving.tensor} of the {workload.gpus} GPUs of a pod stay unused"

@@ -19,7 +19,7 @@ class Shape:
         intermediate: width of the feed-forward layer, of one expert where there are experts.
         vocabulary: rows of the embedding.
         tied: whether the output head is the embedding itself.
-        max_position: longest context the model was made for, in tokens.
+        max_position: longest context the model was made for, in tokens, its RoPE scaling included.
         experts: feed-forward experts of each layer; 0: a dense model.
         qkv_bias: whether query, key and value projections have a bias.
         qk_norm: whether queries and keys are normalised per head.

@@ -11,9 +11,9 @@ from wtsctl.plan.findings.objects import items, last_option, mapping, quantity, 
 from wtsctl.plan.findings.pods import Pod
 from wtsctl.plan.findings.rule import Hit, Rule, Severity
 from wtsctl.plan.findings.subject import Subject
-from wtsctl.plan.fit import Serving, fit, splits
+from wtsctl.plan.fit import Serving, fit, indivisible
 from wtsctl.plan.gpus import GIB, gpu
-from wtsctl.plan.serving import Unknown
+from wtsctl.plan.serving import Unknown, stretched
 
 _GIB = Fraction(GIB)
 # What WTS201 states: reading weights from a network volume or downloading them, and what vLLM does after that.
@@ -21,8 +21,6 @@ _READ_RATE = 100 * 1024**2
 _WARM_UP_SECONDS = 120
 # The segments that NCCL makes for each GPU: production-stack and llm-d give 20Gi, vLLM's documentation 2Gi.
 _LEAST_SHM = Fraction(1024**3)
-# Volta and Turing compute no bfloat16, which came with compute capability 8.0.
-_WITHOUT_BFLOAT16 = frozenset(("T4", "V100", "P100", "P40", "P4"))
 
 
 def load_seconds(subject: Subject, pod: Pod) -> float | None:
@@ -32,7 +30,7 @@ def load_seconds(subject: Subject, pod: Pod) -> float | None:
     serving = subject.serving(pod.workload)
     if isinstance(serving, Unknown):
         return None
-    return serving.weight_bytes / _READ_RATE + _WARM_UP_SECONDS
+    return serving.file_bytes / _READ_RATE + _WARM_UP_SECONDS
 
 
 def _on_gpus(subject: Subject) -> Iterator[tuple[Path, Serving | Unknown, str]]:
@@ -46,7 +44,7 @@ def _on_gpus(subject: Subject) -> Iterator[tuple[Path, Serving | Unknown, str]]:
 def _too_large(subject: Subject) -> Iterator[Hit]:
     for path, serving, product in _on_gpus(subject):
         card = gpu(product)
-        if isinstance(serving, Unknown) or card.usable is None or splits(serving.shape, serving.tensor):
+        if isinstance(serving, Unknown) or card.usable is None or indivisible(serving):
             continue
         found = fit(serving, card.usable)
         if found.longest == 0:
@@ -61,7 +59,7 @@ def _too_large(subject: Subject) -> Iterator[Hit]:
 def _too_long(subject: Subject) -> Iterator[Hit]:
     for path, serving, product in _on_gpus(subject):
         card = gpu(product)
-        if isinstance(serving, Unknown) or card.usable is None or splits(serving.shape, serving.tensor):
+        if isinstance(serving, Unknown) or card.usable is None or indivisible(serving):
             continue
         found = fit(serving, card.usable)
         # A sliding window needs less than is computed, and by how much is not known.
@@ -70,19 +68,23 @@ def _too_long(subject: Subject) -> Iterator[Hit]:
                 f"one sequence of {serving.max_model_len:,} tokens takes {found.needed / GIB:.1f} GiB of each "
                 f"{card.name}, and {found.room / GIB:.1f} GiB are left for it"
             )
-            hint = f"set maxModelLen to {found.longest} or less, or use more GPUs, or kvCacheDtype: fp8"
+            smaller = "" if card.before_ampere else ", or kvCacheDtype: fp8"
+            hint = f"set maxModelLen to {found.longest} or less, or use more GPUs{smaller}"
             yield Hit((*path, "maxModelLen"), text, hint)
 
 
 def _indivisible(subject: Subject) -> Iterator[Hit]:
     for path, serving, _ in _on_gpus(subject):
-        if not isinstance(serving, Unknown) and (why := splits(serving.shape, serving.tensor)):
-            yield Hit((*path, "parallel", "tensor"), why)
+        if not isinstance(serving, Unknown) and (why := indivisible(serving)):
+            key = "pipeline" if serving.pipeline > serving.shape.layers else "tensor"
+            yield Hit((*path, "parallel", key), why)
 
 
 def _beyond_position(subject: Subject) -> Iterator[Hit]:
     for path, serving, _ in _on_gpus(subject):
         if isinstance(serving, Unknown) or serving.max_model_len <= serving.shape.max_position:
+            continue
+        if stretched(subject.loaded.workloads[int(path[1])]):
             continue
         text = f"{serving.max_model_len:,} tokens, and the model was made for {serving.shape.max_position:,}"
         yield Hit((*path, "maxModelLen"), text)
@@ -91,8 +93,7 @@ def _beyond_position(subject: Subject) -> Iterator[Hit]:
 def _bfloat16(subject: Subject) -> Iterator[Hit]:
     for path, workload in subject.models:
         asked = workload.spec.gpu or subject.catalog.defaults.gpu
-        product = (asked.product or "").upper()
-        if not workload.gpus or _WITHOUT_BFLOAT16.isdisjoint(product.split("-")):
+        if not workload.gpus or not gpu(asked.product or "").before_ampere:
             continue
         if (last_option(split_words(workload.spec.args), "--dtype") or workload.spec.dtype) == "bfloat16":
             yield Hit((*path, "dtype"), f"{asked.product} computes no bfloat16")
@@ -205,8 +206,8 @@ RULES = (
         "Weights do not fit the GPUs",
         "The server ends with `CUDA out of memory` or `No available memory for the cache blocks` after it has loaded "
         "for minutes, and begins again.",
-        "Use more or larger GPUs (`parallel.tensor`, `gpu.product`), or fewer bits a weight (`quantization: fp8`). "
-        "`wtsctl plan -v` shows the arithmetic and the smallest change that fits.",
+        "Use more or larger GPUs (`parallel.tensor`, `gpu.product`), or fewer bits a weight (`quantization: fp8`, "
+        "from Ampere on). `wtsctl plan -v` shows the arithmetic and the smallest change that fits.",
         "docs/explanation/fit.md; formulas of kaito-project/kaito, pkg/workspace/estimator",
         _too_large,
     ),
@@ -225,9 +226,11 @@ RULES = (
         "WTS103",
         "heads-not-divisible",
         Severity.ERROR,
-        "Attention heads cannot be shared out to the GPUs",
-        "vLLM refuses to start: `Total number of attention heads must be divisible by tensor parallel size`.",
-        "Use a tensor parallel size that divides the heads and the key/value heads: commonly 1, 2, 4 or 8.",
+        "Attention heads or layers cannot be shared out to the GPUs",
+        "vLLM refuses to start: `Total number of attention heads must be divisible by tensor parallel size`. More "
+        "pipeline stages than layers leave stages with nothing to do.",
+        "Use a tensor parallel size that divides the heads and the key/value heads: commonly 1, 2, 4 or 8; and no more "
+        "pipeline stages than the model has layers.",
         "vllm-project/vllm, vllm/config/model.py, verify_with_parallel_config",
         _indivisible,
     ),
@@ -238,7 +241,8 @@ RULES = (
         "Longest context is longer than the model was made for",
         "vLLM refuses to start: `User-specified max_model_len is greater than the derived max_model_len`. Forced to, "
         "it gives answers that make no sense past that point.",
-        "Lower `maxModelLen` to what the model's config.json calls `max_position_embeddings`.",
+        "Lower `maxModelLen` to `max_position_embeddings` of the model's config.json, or scale RoPE as its card says "
+        "(`--hf-overrides`), or point `config` to a config.json that does.",
         "vllm-project/vllm, vllm/config/model.py, _get_and_verify_max_len",
         _beyond_position,
     ),

@@ -82,19 +82,12 @@ def _too_small(subject: Subject) -> Iterator[Hit]:
     for _, workload in subject.models:
         serving = subject.serving(workload)
         if workload.spec.runtime is Runtime.VLLM and not isinstance(serving, Unknown):
-            weights[workload.namespace][workload.spec.model] = _file_bytes(
-                serving.weight_bytes, workload.spec.quantization
-            )
+            weights[workload.namespace][workload.spec.model] = serving.file_bytes
     for namespace, sizes in weights.items():
         needed = sum(sizes.values())
         if needed > parse_quantity(cache.size):
             text = f"{needed / GIB:.0f} GiB of weights are downloaded in {namespace}, and the volume has {cache.size}"
             yield Hit(("cache", "size"), text)
-
-
-def _file_bytes(loaded: int, quantization: str | None) -> int:
-    """Bytes of a model's files: those that are quantized while they are loaded are twice as large on the volume."""
-    return loaded * 2 if quantization is not None and quantization.lower().startswith(("fp8", "mxfp8")) else loaded
 
 
 def _no_cache(subject: Subject) -> Iterator[Hit]:
