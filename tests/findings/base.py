@@ -25,6 +25,7 @@ defaults:
   namespace: llm
   images: {vllm: "vllm/vllm-openai:v0.33.0", llamaStack: "llamastack/distribution-starter:0.7.3"}
   gpu: {product: NVIDIA-A100-SXM4-80GB}
+  runAsUser: 2000
 secrets:
   huggingface: {name: hf, key: HF_TOKEN}
 cache: {claim: weights, size: 500Gi}

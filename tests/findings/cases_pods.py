@@ -3,11 +3,40 @@
 from __future__ import annotations
 
 from tests.findings.base import GONE, POD, PREDICTOR, SERVER, Case, Edit
+from wtsctl.plan.modelconfig import read
 
 _VLLM = "vllm/vllm-openai:v0.33.0"
 _TOKEN = "hf_" + "aB3" * 12
 _LARGE = "llama-70b"
 
+_YARN = read(
+    {
+        "architectures": ["Qwen3ForCausalLM"],
+        "num_hidden_layers": 36,
+        "hidden_size": 4096,
+        "num_attention_heads": 32,
+        "num_key_value_heads": 8,
+        "intermediate_size": 12288,
+        "vocab_size": 151936,
+        "max_position_embeddings": 40960,
+        "rope_scaling": {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 40960},
+    },
+    "config.json",
+)
+_FP8 = read(
+    {
+        "architectures": ["LlamaForCausalLM"],
+        "num_hidden_layers": 80,
+        "hidden_size": 8192,
+        "num_attention_heads": 64,
+        "num_key_value_heads": 8,
+        "intermediate_size": 28672,
+        "vocab_size": 128256,
+        "max_position_embeddings": 131072,
+        "quantization_config": {"quant_method": "fp8"},
+    },
+    "config.json",
+)
 _RESTRICTED = (("models:\n- name", "platform: {podSecurity: restricted}\nmodels:\n- name"),)
 
 CASES = (
@@ -31,6 +60,18 @@ CASES = (
             ),
         ),
         "own/vllm",
+        name="of-a-model",
+    ),
+    Case("WTS003", (("  runAsUser: 2000\n", ""),), f'"{_VLLM}', f"the user of {_VLLM} is root"),
+    Case("WTS003", (("  runAsUser: 2000\n", ""), (_VLLM, "registry.example.com/vllm:v1")), name="own-image"),
+    Case(
+        "WTS003",
+        (
+            ("  runAsUser: 2000\n", ""),
+            ("  role: safety\n", "  role: safety\n  image: vllm/vllm-openai:v0.33.0\n"),
+            (f'"{_VLLM}"', "own/vllm:1"),
+        ),
+        _VLLM,
         name="of-a-model",
     ),
     Case("WTS002", (("Say hello.", _TOKEN),), _TOKEN, "looks like a Hugging Face token"),
@@ -104,6 +145,16 @@ CASES = (
     Case("WTS103", (("{tensor: 4}", "{tensor: 3}"),), "3}", "64 attention heads cannot be shared out to 3 GPUs"),
     Case("WTS103", (("{tensor: 4}", "{tensor: 8}"),), name="divides"),
     Case(
+        "WTS103",
+        (
+            ("role: safety\n", "role: safety\n  parallel: {pipeline: 33}\n"),
+            ("500Gi}", "500Gi, accessMode: ReadWriteMany}"),
+        ),
+        "33}",
+        "32 layers cannot be shared out to 33 pipeline stages",
+        name="stages",
+    ),
+    Case(
         "WTS104",
         (
             (
@@ -123,6 +174,27 @@ CASES = (
             ),
         ),
         name="all-of-it",
+    ),
+    Case(
+        "WTS104",
+        (
+            (
+                "  maxModelLen: 8192\n  resources: {requests: {cpu: 4",
+                "  maxModelLen: 131088\n  resources: {requests: {cpu: 4",
+            ),
+        ),
+        checkpoints={"granite-8b": _YARN},
+        name="yarn",
+    ),
+    Case(
+        "WTS104",
+        (
+            (
+                "  maxModelLen: 8192\n  resources: {requests: {cpu: 4",
+                "  args: ['--hf-overrides={}']\n  maxModelLen: 131088\n  resources: {requests: {cpu: 4",
+            ),
+        ),
+        name="overridden",
     ),
     Case(
         "WTS105",
@@ -198,6 +270,13 @@ CASES = (
     Case("WTS111", (("parallel: {tensor: 4}", "parallel: {tensor: 4}\n  gpus: 4"),), name="all-used"),
     Case("WTS201", (("startupTimeout: 60m", "startupTimeout: 10m"),), "10m", "loading takes about 25m"),
     Case("WTS201", (("startupTimeout: 60m", "startupTimeout: 25m"),), name="long-enough"),
+    Case(
+        "WTS201",
+        (("startupTimeout: 60m", "startupTimeout: 20m\n  quantization: fp8"),),
+        "20m",
+        "loading takes about 25m",
+        name="the-files-are-not-quantized",
+    ),
     Case(
         "WTS202",
         edits=(Edit("Deployment", _LARGE, ("spec", "progressDeadlineSeconds"), GONE),),
@@ -396,6 +475,12 @@ CASES = (
     ),
     Case("WTS303", (("size: 500Gi", "size: 100Gi"),), "100Gi", "146 GiB of weights are downloaded in llm"),
     Case("WTS303", (("size: 500Gi", "size: 160Gi"),), name="large-enough"),
+    Case(
+        "WTS303",
+        (("size: 500Gi", "size: 100Gi"), ("  startupTimeout: 60m", "  quantization: fp8\n  startupTimeout: 60m")),
+        checkpoints={"llama-70b": _FP8},
+        name="fp8-already",
+    ),
     Case("WTS304", (("cache: {claim: weights, size: 500Gi}\n", ""),), "name: llama", "downloads the weights again"),
     Case(
         "WTS304",

@@ -265,6 +265,12 @@ CASES = (
     Case("WTS804", (("70B-Instruct", "70B"),), "name: llama-70b", "is a base model"),
     Case(
         "WTS804",
+        (("meta-llama/Llama-3.1-70B-Instruct", "Qwen/Qwen3-8B-Base"), ("maxModelLen: 8192", "maxModelLen: 8192")),
+        also=frozenset({"WTS106"}),
+        name="base-with-a-template",
+    ),
+    Case(
+        "WTS804",
         (
             ("70B-Instruct", "70B"),
             ("parallel: {tensor: 4}", "parallel: {tensor: 4}\n  args: [--chat-template, /t.jinja]"),

@@ -9,7 +9,12 @@ from tests.findings.base import CLEAN, findings
 from wtsctl.plan.findings.comments import read
 
 # Two findings: WTS305 at the model of the first and of the last model.
-TEXT = changed(("secrets:\n  huggingface: {name: hf, key: HF_TOKEN}\n", ""), text=CLEAN)
+TEXT = changed(
+    ("secrets:\n  huggingface: {name: hf, key: HF_TOKEN}\n", ""),
+    ("  runAsUser: 2000\n", ""),
+    ("vllm/vllm-openai:", "own/vllm:"),
+    text=CLEAN,
+)
 FIRST = "  model: meta-llama/Llama-3.1-70B-Instruct"
 LAST = "  model: meta-llama/Llama-Guard-3-8B"
 

@@ -115,7 +115,7 @@ def test_json(validate: Run) -> None:
             "docs": "docs/reference/findings.md#wts001",
         }
     ]
-    assert [(one["code"], one["suppressedBy"]) for one in accepted] == [("WTS103", {"line": 15, "reason": "try"})]
+    assert [(one["code"], one["suppressedBy"]) for one in accepted] == [("WTS103", {"line": 16, "reason": "try"})]
     assert shown["data"]["summary"] == {"error": 0, "warning": 1, "info": 0}
 
 
@@ -123,12 +123,12 @@ def test_refused_catalog_has_the_same_forms(validate: Run) -> None:
     """What the loader refuses is found like anything else, in every form, with the loader's codes."""
     text = CLEAN.replace("tensor: 4", "tensor: four")
     done = validate(text)
-    where = "models.yaml:15:22"
+    where = "models.yaml:16:22"
     assert done.stdout.startswith(f"{where}: error catalog.type models[0].parallel.tensor: expected an integer")
     (one,) = json.loads(validate(text, "-o", "json").stdout)["data"]["findings"]
-    assert (one["code"], one["line"], one["column"]) == ("catalog.type", 15, 22)
+    assert (one["code"], one["line"], one["column"]) == ("catalog.type", 16, 22)
     assert validate(text, "-o", "github").stdout.startswith(
-        "::error file=models.yaml,line=15,col=22,title=catalog.type::"
+        "::error file=models.yaml,line=16,col=22,title=catalog.type::"
     )
     log = json.loads(validate(text, "-o", "sarif").stdout)
     jsonschema.validate(log, SARIF_SCHEMA)

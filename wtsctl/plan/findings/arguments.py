@@ -72,9 +72,10 @@ _FAMILIES: tuple[tuple[str, frozenset[str]], ...] = (
     (r"mi[sx]tral.*instruct", frozenset(("mistral",))),
     (r"qwen2\.5.*instruct|qwq|hermes-[23]", frozenset(("hermes",))),
 )
-# Models without a chat template in their repository: trained on text alone, before any instruction.
+# Models without a chat template in their repository: trained on text alone, before any instruction. The suffix -Base
+# does not tell: Qwen3's base models, for one, bring a template.
 _BASE = re.compile(
-    r"(?i)(?:^|/)(?:meta-)?llama-3[^/]*\d+b$|-base(?:-|$)|(?:^|/)(?:opt-[\d.]+[bm]|gpt2[^/]*|phi-2)$"
+    r"(?i)(?:^|/)(?:meta-)?llama-3[^/]*\d+b$|(?:^|/)(?:opt-[\d.]+[bm]|gpt2[^/]*|phi-2)$"
     r"|(?:^|/)mi[sx]tral-\w+-v0\.\d$"
 )
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from wtsctl.catalog.fault import Path
+from wtsctl.plan.findings.objects import mapping
 from wtsctl.plan.findings.pods import Pod
 from wtsctl.plan.findings.rule import Hit, Rule, Severity
 from wtsctl.plan.findings.subject import Subject
 
+# Images whose own user is root: vllm-project/vllm, docker/Dockerfile, has no USER.
+_OF_ROOT = re.compile(r"(?:docker\.io/)?vllm/vllm-openai(?:[:@]|$)")
 # Tags that projects move to whatever they built last.
 _MOVING = frozenset(("latest", "main", "master", "nightly", "edge", "dev", "develop", "head"))
 
@@ -57,6 +61,23 @@ def _places(subject: Subject, pod: Pod) -> Iterator[tuple[Path, str | None]]:
         yield (*pod.path, "image"), subject.catalog.agents[int(pod.path[1])].image
 
 
+def _root(subject: Subject) -> Iterator[Hit]:
+    if subject.catalog.defaults.run_as_user is not None:
+        return
+    seen: set[Path] = set()
+    for pod in subject.pods:
+        for container in (*pod.containers, *pod.initial):
+            contexts = (mapping(container.spec, "securityContext"), mapping(pod.spec, "securityContext"))
+            if not _OF_ROOT.match(container.image) or not any(one.get("runAsNonRoot") is True for one in contexts):
+                continue
+            if any(one.get("runAsUser") is not None for one in contexts):
+                continue
+            path = _written(subject, pod, container.image)
+            if path not in seen:
+                seen.add(path)
+                yield Hit(path, f"the user of {container.image} is root, and its pods may not run as root")
+
+
 RULES = (
     Rule(
         "WTS001",
@@ -68,5 +89,18 @@ RULES = (
         "Name a version (`vllm/vllm-openai:v0.33.0`), or better the digest (`...@sha256:...`).",
         "kubernetes.io/docs/concepts/containers/images, Image pull policy",
         _unpinned,
+    ),
+    Rule(
+        "WTS003",
+        "image-of-root-without-user",
+        Severity.INFO,
+        "Image whose user is root, and no other user is named",
+        "OpenShift runs a pod as a user of its namespace. Elsewhere the kubelet refuses to start this one: its "
+        "manifests say `runAsNonRoot`, and it stays in CreateContainerConfigError with `container has runAsNonRoot and "
+        "image will run as root`.",
+        "Outside OpenShift set `defaults.runAsUser: 2000`. On OpenShift leave it unset; the finding can be accepted in "
+        "place.",
+        "vllm-project/vllm, docker/Dockerfile",
+        _root,
     ),
 )

@@ -29,20 +29,31 @@ _FORMS: tuple[tuple[str, tuple[str, ...], str], ...] = (
 """What each is called, texts of which one is in it, and its form: looking for a text is quick, for a form is not."""
 _COMPILED = tuple((name, marks, re.compile(rf"(?<![A-Za-z0-9_-])(?:{form})")) for name, marks, form in _FORMS)
 # Names of variables and options whose value is a secret.
-_SECRET_NAME = re.compile(r"(?i)(?:^|[-_.])(?:token|secret|password|passwd|apikey|api[-_]key|credentials?)$")
-_OPAQUE = re.compile(r"[A-Za-z0-9+_=-]{32,}")
+_SECRET_NAME = re.compile(
+    r"(?i)(?:^|[-_.])(?:token|secret|pass|pwd|passphrase|apikey|api[-_]key|(?:secret|private)[-_]key|credentials?)$"
+    r"|(?:password|passwd)$"
+)
+# `OPENAI_KEY`, but `PARTITION_KEY` as well: the value decides whether that is a secret.
+_KEY_NAME = re.compile(r"(?i)[-_.]key$")
+_PUBLIC_NAME = re.compile(r"(?i)public[-_]key$")
+_KEY_VALUE = re.compile(r"(?=.*[A-Za-z])(?=.*[0-9])[A-Za-z0-9+/_=.-]{16,}")
+# Random text of letters and digits; or 40 characters with slashes too, as the secret halves of AWS' keys have them.
+_OPAQUE = re.compile(r"[A-Za-z0-9+_=-]{32,}|(?=.*[A-Z])(?=.*[a-z])(?=.*[0-9])[A-Za-z0-9+/]{40}")
 # Bits a character: words and paths have below 3.5, 32 random letters and digits 4.2 and more on average.
 _RANDOM = 3.9
 _FREE = ("args", "env")
 _SHORTEST = 8
-_ON_THE_WAY = frozenset(("models", "llamaStack", "agents", *_FREE))
+_ENTRIES = ("models", "llamaStack", "agents")
+# Below these keys is what somebody else's schema rules.
+_OBJECTS = ("patches", "extra")
+_ON_THE_WAY = frozenset((*_ENTRIES, *_FREE, *_OBJECTS))
 
 
 def _plain(subject: Subject) -> Iterator[Hit]:
     in_text = list(_in_text(subject.text))
     lines: set[int] = set()
-    for path, scalar, before in _texts(subject.loaded.document, (), everywhere=bool(in_text)):
-        what = _looks_like(path, scalar.text, before)
+    for path, scalar, named in _texts(subject.loaded.document, (), everywhere=bool(in_text)):
+        what = _looks_like(path, scalar.text, named)
         if what:
             lines.add(scalar.at[0])
             yield Hit(path, f"{format_path(path)}: looks like {what}")
@@ -52,38 +63,60 @@ def _plain(subject: Subject) -> Iterator[Hit]:
             yield Hit((), f"looks like {what}", at=position)
 
 
-def _texts(node: Node, path: Path, before: str = "", *, everywhere: bool) -> Iterator[tuple[Path, Scalar, str]]:
-    """The texts with their paths, and in a list the text before each; not `everywhere`: arguments and variables."""
+def _texts(node: Node, path: Path, named: str = "", *, everywhere: bool) -> Iterator[tuple[Path, Scalar, str]]:
+    """The texts with their paths, and what names each: the `name` beside a `value`, in a list the text before it.
+
+    Not `everywhere`: only in arguments, variables, patches and extra objects.
+    """
     if isinstance(node, Scalar):
         if isinstance(node.value, str):
-            yield path, node, before
+            yield path, node, named
     elif isinstance(node, Sequence):
         for at, item in enumerate(node.items):
-            yield from _texts(item, (*path, at), before, everywhere=everywhere)
-            before = item.text if isinstance(item, Scalar) else ""
+            yield from _texts(item, (*path, at), named, everywhere=everywhere)
+            named = item.text if isinstance(item, Scalar) else ""
     else:
+        within = everywhere or any(step in _OBJECTS for step in path[:3])
+        name = node.entries.get("name")
+        text = name[1].text if name is not None and isinstance(name[1], Scalar) else ""
         for key, (_, value) in node.entries.items():
-            if everywhere or key in _ON_THE_WAY or (path and path[-1] == "env"):
-                yield from _texts(value, (*path, key), everywhere=everywhere)
+            if within or key in _ON_THE_WAY or (path and path[-1] == "env"):
+                yield from _texts(value, (*path, key), text if key == "value" else "", everywhere=everywhere)
 
 
-def _looks_like(path: Path, text: str, before: str) -> str:
+def _looks_like(path: Path, text: str, beside: str) -> str:
     if len(text) < _SHORTEST:
         return ""
     found = next(_found(text), None)
     if found:
         return found[1]
-    where = path[-2:]
-    if path[0] not in ("models", "llamaStack", "agents") or where[0] not in _FREE:
-        return ""
-    if where[0] == "env":
-        name, value = str(where[1]), text
-    else:
-        name, equals, value = text.partition("=")
-        name, value = (name, value) if equals else (before, text)
-    if _SECRET_NAME.search(name) and not value.startswith(("/", "$", "-")):
+    name, value = _named(path, text, beside)
+    if _is_secret(name, value):
         return f"the value of {name.lstrip('-')}"
-    return "a random key" if _OPAQUE.fullmatch(value) and entropy(value) > _RANDOM else ""
+    return "a random key" if name and _OPAQUE.fullmatch(value) and entropy(value) > _RANDOM else ""
+
+
+def _named(path: Path, text: str, beside: str) -> tuple[str, str]:
+    """The name and the value of a variable, an option or a ConfigMap's entry; without a name, it is none of them."""
+    holder, last = path[-2:] if len(path) > 1 else ("", path[-1])
+    if path[0] == "extra" or "patches" in path[:3]:
+        if last == "value" and beside:
+            return beside, text
+        return (str(last), text) if holder == "data" else ("", "")
+    if path[0] not in _ENTRIES or holder not in _FREE:
+        return "", ""
+    if holder == "env":
+        return str(last), text
+    name, equals, value = text.partition("=")
+    return (name, value) if equals else (beside or "-", text)
+
+
+def _is_secret(name: str, value: str) -> bool:
+    if len(value) < _SHORTEST or value.startswith(("/", "$", "-")):
+        return False
+    if _SECRET_NAME.search(name):
+        return True
+    return bool(_KEY_NAME.search(name) and not _PUBLIC_NAME.search(name) and _KEY_VALUE.fullmatch(value))
 
 
 def _found(text: str) -> Iterator[tuple[int, str]]:
