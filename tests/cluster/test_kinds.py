@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from wtsctl.cluster.client import Client
+from wtsctl.cluster.config import connect
 from wtsctl.cluster.discovery import Discovery
 from wtsctl.render import kinds
+from wtsctl.render.plural import plural
 
 if TYPE_CHECKING:
     from tests.cluster.conftest import Forwarder, MakeCatalog
-    from wtsctl.cluster.client import Client
+    from tests.sandboxes import Cluster
 
 pytestmark = pytest.mark.cluster
 
@@ -38,6 +41,24 @@ def test_scopes_are_those_of_the_api_server(client: Client) -> None:
     assert len(own) > 40
     wrong = {key for key, namespaced in own.items() if kinds.cluster_scoped(*key) is namespaced}
     assert wrong == set()
+
+
+def test_plurals_are_those_of_the_api_server(every_kind: Cluster) -> None:
+    """Every kind that is served, each custom resource of the tests among them, has the plural that we make of it."""
+    client = Client(connect(every_kind.kubeconfig))
+    accept = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+    found: set[tuple[str, str]] = set()
+    for root in ("/api", "/apis"):
+        document: Any = client.request("GET", root, accept=accept, where=root)
+        versions = [version for group in document["items"] for version in group["versions"]]
+        found |= {
+            (resource["responseKind"]["kind"], resource["resource"])
+            for version in versions
+            for resource in version["resources"]
+            if resource.get("responseKind", {}).get("kind")
+        }
+    assert {"HTTPRoute", "Endpoints", "NetworkPolicy", "LlamaStackDistribution"} <= {kind for kind, _ in found}
+    assert {(kind, name) for kind, name in found if plural(kind) != name} == set()
 
 
 def test_what_is_everywhere_is_served(client: Client) -> None:

@@ -16,6 +16,7 @@ from wtsctl.catalog.entry import Mode
 from wtsctl.catalog.platform import Access
 from wtsctl.catalog.workload import SHARED_PATH
 from wtsctl.render.job import Asked, Job, Stage
+from wtsctl.render.plural import plural
 from wtsctl.render.pod import labels
 from wtsctl.render.secrets import wanted_secrets
 
@@ -38,12 +39,6 @@ _LOOKED_AT_IF_THERE = frozenset(
         ("leaderworkerset.x-k8s.io", "LeaderWorkerSet"),
         ("serving.kserve.io", "InferenceService"),
     )
-)
-# What it lists beside that, where there are any.
-_LOOKED_AT_TOO = (
-    ("batch", "Job"),
-    ("leaderworkerset.x-k8s.io", "LeaderWorkerSet"),
-    ("serving.kserve.io", "InferenceService"),
 )
 # Kinds that are ruled by name, below.
 _NAMED = frozenset((("", "Secret"), ("", "ServiceAccount"), (_RBAC, "Role"), (_RBAC, "RoleBinding")))
@@ -111,7 +106,7 @@ def _role(asked: Asked, namespace: str, docs: list[Document]) -> Iterator[Rule]:
     looked_at = dict(_LOOKED_AT)
     rendered = {_kind(doc) for doc in docs}
     for kind in sorted(_LOOKED_AT_IF_THERE & rendered):
-        looked_at[kind[0]] = (_plural(kind[1]),)
+        looked_at[kind[0]] = (plural(kind[1]),)
     agents = any(one.image is not None and one.namespace == namespace for one in asked.catalog.agents)
     if endpoints or agents:
         # `watch` is how deploy waits; status asks once.
@@ -138,7 +133,7 @@ def _writing(asked: Asked, access: Access, namespace: str, docs: list[Document])
     for doc in docs:
         group, kind = _kind(doc)
         if (group, kind) not in _NAMED:
-            kinds[group][_plural(kind)] = None
+            kinds[group][plural(kind)] = None
     for group, plurals in sorted(kinds.items()):
         # The list before an apply, the apply itself, which creates what is not there, and the delete with its wait.
         yield _rule([group], sorted(plurals), ["list", "watch", "create", "patch", "delete"])
@@ -162,7 +157,7 @@ def _cluster_role(own: str, unbound: Iterable[Document]) -> Iterator[Rule]:
     for doc in unbound:
         named[_kind(doc)].append(doc["metadata"]["name"])
     for (group, kind), names in sorted(named.items()):
-        yield _rule([group], [_plural(kind)], ["get"], names)
+        yield _rule([group], [plural(kind)], ["get"], names)
     yield _rule([_RBAC], ["clusterrolebindings", "clusterroles"], ["get"], [own])
 
 
@@ -184,11 +179,3 @@ def _rule(groups: Iterable[str], plurals: Iterable[str], verbs: Iterable[str], n
 
 def _kind(doc: Document) -> tuple[str, str]:
     return str(doc["apiVersion"]).rpartition("/")[0], str(doc["kind"])
-
-
-def _plural(kind: str) -> str:
-    """The name of a kind in paths, as Kubernetes guesses it: k8s.io/apimachinery, pkg/api/meta/restmapper.go."""
-    lower = kind.lower()
-    if lower.endswith("s"):
-        return f"{lower}es"
-    return f"{lower[:-1]}ies" if lower.endswith("y") else f"{lower}s"
