@@ -66,6 +66,16 @@ CASES = (
         edits=_asks("llama-70b", "vllm-70b.llm.svc:8000"),
         name="no-service",
     ),
+    # The Service is there, and WTS405 says that it leads nowhere.
+    Case(
+        "WTS603",
+        edits=(
+            *_asks("llama-70b", "llama-70b.llm.svc.cluster.local:8000"),
+            Edit("Deployment", "llama-70b", ("kind",), "ConfigMap"),
+        ),
+        also=frozenset({"WTS405"}),
+        name="without-pods",
+    ),
     Case("WTS603", edits=_asks("llama-70b", "llama.example.com"), name="elsewhere"),
     Case("WTS604", (("safety_check: llama-guard", "safety_check: granite-8b"),), "granite-8b", "has role code"),
     Case(

@@ -51,6 +51,35 @@ def test_rule(case: Case) -> None:
         assert re.fullmatch(r"models\.yaml:\d+:\d+", one.where)
 
 
+def test_the_hint_names_a_service_that_is_free() -> None:
+    """Another name for a Service holds the model's own, and is not that of a Service which is there."""
+    guard = ("  role: safety\n", "  role: safety\n  service: {name: vllm}\n")
+    (hit,) = [one for one in findings(changed(guard, text=CLEAN)) if one.code == "WTS401"]
+    assert hit.hint == "give it another name, such as `vllm-llama-guard`"
+    other = ("name: llama-70b\n", "name: llama-70b\n  service: {name: vllm-llama-guard}\n")
+    (hit,) = [one for one in findings(changed(guard, other, text=CLEAN)) if one.code == "WTS401"]
+    assert hit.hint == "give it another name, such as `vllm-llama-guard-2`"
+
+
+def test_the_hint_for_a_long_context_is_what_helps() -> None:
+    """No 8-bit cache where it is on or not enough, and no context beyond what the model was made for."""
+    longer = (
+        "  maxModelLen: 8192\n  resources: {requests: {cpu: 8",
+        "  maxModelLen: LENGTH\n  resources: {requests: {cpu: 8",
+    )
+
+    def hint(length: str, *more: tuple[str, str]) -> str:
+        text = changed(longer, ("LENGTH", length), *more, text=CLEAN)
+        (hit,) = [one for one in findings(text) if one.code == "WTS102"]
+        return hit.hint
+
+    card = ("A100-SXM4-80GB", "L40S")
+    assert "set maxModelLen to 44,048 or less; or set kvCacheDtype to fp8" in hint("50000", card)
+    assert "kvCacheDtype" not in hint("128000", card)
+    assert "kvCacheDtype" not in hint("128000", card, ("{tensor: 4}", "{tensor: 4}\n  kvCacheDtype: fp8"))
+    assert hint("500000") == "set maxModelLen to 131,072 or less"
+
+
 @pytest.mark.parametrize(
     "catalog", RENDERED, ids=lambda path: f"{path.parent.parent.name}-{path.parent.name}-{path.stem}"
 )

@@ -79,7 +79,8 @@ def _smaller(serving: Serving, gpu: Gpu) -> Iterator[Remedy]:
     usable = gpu.usable or 0
     if indivisible(serving):
         return
-    longest = fit(serving, usable).longest
+    # No longer than the model was made for: vLLM refuses more unless it is told that it is stretched.
+    longest = min(fit(serving, usable).longest, serving.shape.max_position)
     if longest >= _USEFUL_LENGTH:
         yield Remedy("maxModelLen", longest, f"set maxModelLen to {longest:,} or less")
     if gpu.before_ampere:

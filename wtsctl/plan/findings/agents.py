@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from wtsctl.catalog.agent import Agent
 from wtsctl.catalog.fault import Path
 from wtsctl.catalog.model import Role
-from wtsctl.plan.findings.objects import items
+from wtsctl.plan.findings.objects import items, mapping
 from wtsctl.plan.findings.pods import Pod
 from wtsctl.plan.findings.rule import Hit, Rule, Severity
 from wtsctl.plan.findings.stack import registered_ids
@@ -71,6 +71,8 @@ def _unchecked(subject: Subject) -> Iterator[Hit]:
 
 def _unknown_ids(subject: Subject) -> Iterator[Hit]:
     answered = _answered(subject)
+    # One that is there and leads nowhere is what WTS405 tells.
+    services = {_dotted(mapping(made.doc, "metadata")) for made in subject.kinds.get("Service", ())}
     for made in subject.kinds.get("Deployment", ()):
         owner = subject.owner(made)
         if owner[:1] != ("agents",):
@@ -80,7 +82,7 @@ def _unknown_ids(subject: Subject) -> Iterator[Hit]:
             for name, url in _asked(env):
                 service = _service(url)
                 known = answered.get(service)
-                if known is None and service.partition(".")[2] in subject.namespaces:
+                if known is None and service not in services and service.partition(".")[2] in subject.namespaces:
                     text = f"its environment names {service}, and no such Service is rendered"
                     yield Hit(owner, text, about=identity(made.doc))
                 elif known is not None and name not in known:
@@ -137,6 +139,10 @@ def served_ids(pod: Pod) -> frozenset[str]:
             listed = itertools.takewhile(lambda one: not one.startswith("--"), words[at + 1 :])
             found.update(one.partition("=")[0] for one in listed)
     return frozenset(found)
+
+
+def _dotted(metadata: Mapping[str, Any]) -> str:
+    return f"{metadata.get('name')}.{metadata.get('namespace')}"
 
 
 def _service(url: str) -> str:

@@ -13,6 +13,7 @@ from wtsctl.plan.findings.rule import Hit, Rule, Severity
 from wtsctl.plan.findings.subject import Subject
 from wtsctl.plan.fit import Serving, fit, indivisible
 from wtsctl.plan.gpus import GIB, gpu
+from wtsctl.plan.remedies import for_memory
 from wtsctl.plan.serving import Unknown, stretched
 
 _GIB = Fraction(GIB)
@@ -68,9 +69,12 @@ def _too_long(subject: Subject) -> Iterator[Hit]:
                 f"one sequence of {serving.max_model_len:,} tokens takes {found.needed / GIB:.1f} GiB of each "
                 f"{card.name}, and {found.room / GIB:.1f} GiB are left for it"
             )
-            smaller = "" if card.before_ampere else ", or kvCacheDtype: fp8"
-            hint = f"set maxModelLen to {found.longest} or less, or use more GPUs{smaller}"
-            yield Hit((*path, "maxModelLen"), text, hint)
+            # Only what was computed to help. A model that was made for less starts with none but the first.
+            workload = subject.loaded.workloads[int(path[1])]
+            changes = for_memory(serving, card, pipelines=workload.spec.runtime is Runtime.VLLM, node_gpus=None)
+            beyond = serving.max_model_len > serving.shape.max_position and not stretched(workload)
+            texts = [change.text for change in changes if change.key == "maxModelLen" or not beyond]
+            yield Hit((*path, "maxModelLen"), text, "; or ".join(texts))
 
 
 def _indivisible(subject: Subject) -> Iterator[Hit]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 from collections import Counter
 from collections.abc import Iterator
 
@@ -37,7 +39,19 @@ def _bad_name(subject: Subject) -> Iterator[Hit]:
         if variable in _READ:
             text = f"a Service called '{name}' makes Kubernetes set {variable}, which {_READ[variable]} reads"
             path = _name_path(subject, made)
-            yield Hit(path, text, about=identity(made.doc))
+            yield Hit(path, text, f"give it another name, such as `{_free_name(subject, made)}`", identity(made.doc))
+
+
+def _free_name(subject: Subject, made: Rendered) -> str:
+    """A name for a Service that says what it leads to, makes no variable that a server reads, and nobody has."""
+    metadata = mapping(made.doc, "metadata")
+    taken = {name for _, namespace, name in _services(subject) if namespace == metadata.get("namespace", "")}
+    name = str(metadata.get("name"))
+    # Names of Services have no dots, and 63 characters at most.
+    own = re.sub(r"[^a-z0-9]+", "-", (made.model or "server").lower()).strip("-")
+    base = (own if own.startswith(f"{name}-") else f"{name}-{own}")[:60].rstrip("-")
+    further = (f"{base}-{at}" for at in itertools.count(2))
+    return next(one for one in itertools.chain([base], further) if one not in taken)
 
 
 def _name_path(subject: Subject, made: Rendered) -> tuple[str | int, ...]:
@@ -129,7 +143,7 @@ RULES = (
         "In every pod of the namespace that has service links, Kubernetes sets NAME_PORT to an address such as "
         "`tcp://10.0.0.1:8000`. vLLM ends with `VLLM_PORT ... appears to be a URI`, and others listen nowhere. Pods "
         "that other people start there have service links by default.",
-        "Give the Service another name, such as `vllm-granite-8b`.",
+        "Give the Service another name, that of the model for one.",
         "vllm-project/vllm issue 34199",
         _bad_name,
     ),
