@@ -14,14 +14,22 @@ WRONG = {
         [("name: llama-3b", "name: granite\n  aliases: [llama-3b]")],
         (
             "models.yaml:16:9: models[1].name: 'granite' is already an alias of models[0]\n"
-            "  hint: names and aliases are unique over all models"
+            "  hint: names and aliases are unique over all models; what refers to models is checked once they are"
+        ),
+    ),
+    # References to the name, and to the one that a model no longer has, tell nothing until it is clear who is who.
+    "name twice, referred to": (
+        [("name: llama-3b", "name: llama-guard")],
+        (
+            "models.yaml:22:9: models[2].name: 'llama-guard' is already the name of models[1]\n"
+            "  hint: names and aliases are unique over all models; what refers to models is checked once they are"
         ),
     ),
     "alias that is the name": (
         [("[granite]", "[granite-8b]")],
         (
             "models.yaml:8:13: models[0].aliases[0]: 'granite-8b' is already the name of models[0]\n"
-            "  hint: names and aliases are unique over all models"
+            "  hint: names and aliases are unique over all models; what refers to models is checked once they are"
         ),
     ),
     "one object for two": (

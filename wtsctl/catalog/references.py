@@ -25,6 +25,9 @@ from wtsctl.catalog.stack import LlamaStack
 from wtsctl.catalog.stack_faults import operator_service, stack_faults
 from wtsctl.catalog.workload import EXTRA_PATH, SHARED_PATH, predictor_name, workload
 
+_UNIQUE = "names and aliases are unique over all models; what refers to models is checked once they are"
+# The keys of llamaStack and of agents that name models.
+_NAMING = frozenset(("models", "model", "fallback", "safety", "tasks"))
 # The one key of a Secret that KServe reads: github.com/kserve/kserve, pkg/credentials/hf/hf_secret.go
 _KSERVE_TOKEN_KEY = "HF_TOKEN"  # noqa: S105 - the name of a key
 
@@ -61,8 +64,31 @@ class Parts:
 
 
 def check(parts: Parts) -> Iterator[Fault]:
-    """Every fault between entries."""
-    yield from _model_names(parts)
+    """Every fault between entries, less what only follows from a name that two models have."""
+    twice = tuple(_model_names(parts))
+    yield from twice
+    again = frozenset(fault.path[1] for fault in twice)
+    yield from (fault for fault in _between(parts) if not (twice and _follows(fault, again)))
+
+
+def _follows(fault: Fault, again: frozenset[str | int]) -> bool:
+    """Whether a fault may be there only as some models have the names of others.
+
+    Nobody knows which of them a reference means, nor whether a name that is missing is what one was to be called.
+
+    Args:
+        fault: any but those of the names themselves.
+        again: indices of the models whose names or aliases are those of earlier ones.
+    """
+    head, rest = fault.path[:1], fault.path[1:]
+    if fault.code is Code.DUPLICATE and head == ("models",):
+        return len(rest) == 1 and rest[0] in again
+    keys = rest[:1] if head == ("llamaStack",) else rest[1:2] if head == ("agents",) else ()
+    named = keys != () and keys[0] in _NAMING
+    return named and fault.code in {Code.REFERENCE, Code.DUPLICATE}
+
+
+def _between(parts: Parts) -> Iterator[Fault]:
     for index, model in parts.models:
         yield from _model(("models", index), model)
     if parts.defaults is not None:
@@ -101,7 +127,7 @@ def _model_names(parts: Parts) -> Iterator[Fault]:
             if name in taken:
                 other, how = taken[name]
                 text = f"'{name}' is already {how} of models[{other}]"
-                yield Fault(Code.DUPLICATE, path, text, "names and aliases are unique over all models")
+                yield Fault(Code.DUPLICATE, path, text, _UNIQUE)
             else:
                 taken[name] = (index, kind)
 
