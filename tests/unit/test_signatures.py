@@ -1,4 +1,4 @@
-"""What known failures of model servers look like: a line of each, from the projects' own issues."""
+"""What known failures of model servers look like: a line of each."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ LINES = [
 
 @pytest.mark.parametrize(("name", "line"), LINES)
 def test_a_line_is_known(name: str, line: str) -> None:
-    """Among other lines a real one is found, and it is that line which is told."""
+    """Among other lines the known one is found, and it is that line which is told."""
     place = next(one.place for one in SIGNATURES if one.name == name)
     lines = ["Traceback (most recent call last):", line, "RuntimeError: Engine core initialization failed."]
     found = find(lines, []) if place is Place.LOG else find([], lines)
@@ -145,7 +145,7 @@ def test_a_line_is_known(name: str, line: str) -> None:
 
 
 def test_every_signature_has_a_line() -> None:
-    """No signature is without a real line, and each name is there once."""
+    """No signature is without a line, and each name is there once."""
     assert {name for name, _ in LINES} == {one.name for one in SIGNATURES}
     assert len({one.name for one in SIGNATURES}) == len(SIGNATURES)
 

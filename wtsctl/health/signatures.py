@@ -1,6 +1,7 @@
 """What a line of a log or of an event means, where servers of models are known to fail with it.
 
-Each was seen in the projects' own issues, which `source` names; tests hold a line of each.
+`source` names an issue of the project about it. Tests hold a line of each: most are quoted in public issues, not always
+in that one, and a few are written after messages that are known.
 """
 
 from __future__ import annotations
