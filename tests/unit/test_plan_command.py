@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
+import os
+import pty
 import re
+import struct
+import subprocess
+import sys
+import termios
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -243,6 +251,31 @@ def test_further_nodes_are_named_once(plan: Plan) -> None:
     assert "All pods would have a place: add 1 node like gpu-0" in done.stdout
     noted = plan("-v", nodes=[node_document("gpu-0", gpus=4)], models=[BIG]).stderr
     assert "1 node from " in noted
+
+
+def test_a_narrow_screen(tmp_path: Path) -> None:
+    """On 80 columns a message goes on further in, and `N x PRODUCT` stays in one line."""
+    nodes = tmp_path / "nodes.yaml"
+    nodes.write_text(yaml.safe_dump(labelled("gpu-0", 1, "NVIDIA-A10G")))
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 80, 0, 0))
+    command = [sys.executable, "-m", "wtsctl", "plan", "-f", str(ROOT / "models.yaml"), "--nodes", str(nodes)]
+    kept = {name: value for name, value in os.environ.items() if name not in {"COLUMNS", "WTSCTL_PROFILE"}}
+    plain = {"TERM": "xterm", "NO_COLOR": "1", "HOME": str(tmp_path)}
+    with subprocess.Popen(command, stdout=theirs, stderr=subprocess.DEVNULL, env=kept | plain) as running:
+        os.close(theirs)
+        screen = b""
+        # A terminal whose other side is closed gives EIO.
+        with contextlib.suppress(OSError):
+            while chunk := os.read(ours, 65536):
+                screen += chunk
+    os.close(ours)
+    assert running.returncode == 5
+    lines = [line.rstrip() for line in re.sub(r"\x1b\[[0-9;]*m", "", screen.decode()).splitlines()]
+    assert max(map(len, lines)) <= 80
+    assert sum("4 x A100-SXM4-80GB  " in line for line in lines) == 1
+    at = next(at for at, line in enumerate(lines) if line.startswith("    nodes: no node has room: gpu-0"))
+    assert lines[at + 1].startswith("        nvidia.com/gpu.product=")
 
 
 def test_gpus_of_several_kinds(plan: Plan) -> None:
