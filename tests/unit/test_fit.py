@@ -408,7 +408,11 @@ def test_what_no_node_has_is_not_offered() -> None:
 
 def test_no_fp8_before_ampere() -> None:
     """Eight bits are offered to the cards whose kernels vLLM has, and to no others."""
-    small = {"model": "meta-llama/Llama-3.1-8B-Instruct", "maxModelLen": 8192, "parallel": {"tensor": 1}}
+    small: dict[str, Any] = {
+        "model": "meta-llama/Llama-3.1-8B-Instruct",
+        "maxModelLen": 8192,
+        "parallel": {"tensor": 1},
+    }
     assert [one.key for one in stood("Tesla-T4", **small).remedies] == ["parallel.tensor", "gpu.product"]
     assert "quantization" in [
         one.key for one in stood(A100_40, **small | {"model": LLAMA_70B, "gpus": 4, "parallel": {"tensor": 4}}).remedies
@@ -417,7 +421,7 @@ def test_no_fp8_before_ampere() -> None:
 
 def test_more_stages_than_layers() -> None:
     """A stage without a layer serves nothing: that is no fit, however little is left for each GPU."""
-    small = {"model": "meta-llama/Llama-3.2-1B-Instruct", "maxModelLen": 8192}
+    small: dict[str, Any] = {"model": "meta-llama/Llama-3.2-1B-Instruct", "maxModelLen": 8192}
     assert stood(A100_80, **small, parallel={"tensor": 1, "pipeline": 16}).verdict is Verdict.FITS
     more = stood(A100_80, **small, parallel={"tensor": 1, "pipeline": 17})
     assert more.verdict is Verdict.DOES_NOT_FIT

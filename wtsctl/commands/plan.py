@@ -50,7 +50,8 @@ def plan(
     """Show whether models fit their GPUs, and pods the nodes.
 
     -v shows the arithmetic. Weights and KV cache are computed from the model's shape, which is known for common
-    models and read from `config` for others. The pods are those that would be rendered; what other pods request on the nodes is taken.
+    models and read from `config` for others. The pods are those that would be rendered; what other pods request on
+    the nodes is taken.
     With a cluster, what a deploy would change is told too. Without a cluster and without --nodes only the GPUs that
     the catalog names are looked at. Exit code 5: something does not fit.
     """
