@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from wtsctl.cli import app
 from wtsctl.errors import UsageError
-from wtsctl.render.kinds import named
+from wtsctl.render.kinds import Named
 
 CATALOG = """apiVersion: wtsctl/v1
 name: served
@@ -40,7 +40,7 @@ models:
 )
 def test_what_is_named_is_known_and_nothing_else(words: list[str], known: list[str], unknown: list[str]) -> None:
     """A kind is known by its own name or by that of its API version."""
-    knows = named(words)
+    knows = Named(words)
     assert all(knows("monitoring.coreos.com/v1", kind) for kind in known)
     assert not any(knows("monitoring.coreos.com/v1", kind) for kind in unknown)
 
@@ -49,7 +49,26 @@ def test_what_is_named_is_known_and_nothing_else(words: list[str], known: list[s
 def test_a_word_of_another_form_is_refused(word: str) -> None:
     """A misspelt kind must not pass as one that the cluster does not serve."""
     with pytest.raises(UsageError, match="expected GROUP/VERSION/KIND"):
-        named([word])
+        Named([word])
+
+
+def test_words_without_effect_are_told(tmp_path: Path) -> None:
+    """A kind that nothing is `auto` for may be misspelt, and is told; one of use and Kubernetes' own are not."""
+    file = tmp_path / "models.yaml"
+    file.write_text(CATALOG)
+
+    def told(*words: str) -> list[str]:
+        done = CliRunner().invoke(app, ["render", "-f", str(file), "--api-versions", ",".join(words)])
+        assert done.exit_code == 0, done.stderr
+        return done.stderr.splitlines()
+
+    right = ("monitoring.coreos.com/v1/PodMonitor", "monitoring.coreos.com/v1", "policy/v1/PodDisruptionBudget", "v1")
+    assert told(*right) == []
+    misspelt, kind = "monitoring.coreos.com/v1/PodMonitr", "monitoring.coreos.com/v1/PodMonitor"
+    assert told(*right, misspelt, "example.org/v7") == [
+        "--api-versions: nothing is `auto` for example.org/v7",
+        f"--api-versions: nothing is `auto` for {misspelt}; did you mean {kind}?",
+    ]
 
 
 def test_render_makes_what_is_auto_where_its_kind_is_named(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.catalogs import SMALL
 from tests.command import environment
 from wtsctl.catalog.load import load
 from wtsctl.catalog.pods import SecretSource
@@ -214,6 +215,14 @@ def test_render_with_secrets(folder: Path) -> None:
         assert any(FORMS[2] in path.read_text() for path in files)
         assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
         assert not any(form in done.stdout + done.stderr for form in FORMS)
+
+
+def test_render_with_secrets_of_none(folder: Path) -> None:
+    """Where models.yaml makes no Secret, asking for them is answered on stderr."""
+    (folder / "models.yaml").write_text(SMALL)
+    done = wtsctl(folder, "render", "--with-secrets")
+    assert done.returncode == 0
+    assert "no Secret is rendered" in done.stderr
 
 
 def test_render_with_secrets_that_are_not_here(folder: Path) -> None:

@@ -46,7 +46,8 @@ ApiVersions = Annotated[
     typer.Option(
         "--api-versions",
         metavar="GROUP/VERSION/KIND",
-        help="A kind that the cluster serves, for what is `auto`; repeatable. Kubernetes' own kinds are known.",
+        help="A kind that the cluster serves, or with GROUP/VERSION all of its kinds, for what is `auto`; repeatable. "
+        "Kubernetes' own kinds are known.",
     ),
 ]
 Models = Annotated[

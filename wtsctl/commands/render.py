@@ -42,7 +42,7 @@ def render(
     quiet: options.Quiet = False,
     verbose: options.Verbose = 0,
 ) -> None:
-    """Print the Kubernetes manifests of the catalog, or write them to a folder.
+    """Print the Kubernetes manifests, or write them to a folder.
 
     Without MODEL everything is rendered; with MODEL, those models and the shared objects they need. Secrets are left
     out unless --with-secrets asks for them; the files are then readable by their owner alone. No cluster is asked:
@@ -50,8 +50,8 @@ def render(
     serves.
 
     The environment of agents without an image is a part of Deployments that somebody else owns. It is left out, but
-    for components in the tree of --kustomize; --agents prints it, for `kubectl apply --server-side
-    --field-manager=wtsctl-agents -f -`.
+    for components in the tree of --kustomize; --agents prints it, or with --output-dir writes a file for each, for
+    `kubectl patch --type=strategic -f FILE --patch-file FILE`.
     """
     from wtsctl.commands.inputs import terminal
     from wtsctl.report.result import finish
@@ -60,7 +60,7 @@ def render(
         from wtsctl.catalog.selection import select
         from wtsctl.commands.inputs import read_catalog, read_templates
         from wtsctl.errors import SelectionError, UsageError
-        from wtsctl.render.kinds import named
+        from wtsctl.render.kinds import Named
         from wtsctl.render.manifest import render as render_manifests
         from wtsctl.render.tree import OBJECT_MARK, TREE_MARK, kustomize_files, object_files
         from wtsctl.report.result import Result
@@ -73,11 +73,13 @@ def render(
             raise UsageError("--agents and --kustomize exclude each other", hint="the tree has the agents' components")
         loaded = read_catalog(file, profile)
         chosen = {workload.name for workload in select(loaded.workloads, models)} if models else None
-        texts, knows = read_templates(templates, screen.warn), named(api_versions or ())
+        texts, knows = read_templates(templates, screen.warn), Named(api_versions or ())
         secrets = _secrets(loaded.catalog, chosen, file, screen, render=with_secrets)
         everything = render_manifests(
             loaded.catalog, texts, chosen, knows=knows, secrets=secrets, parts=True, where=loaded.where
         )
+        for text in knows.without_effect((one.doc["apiVersion"], one.doc["kind"]) for one in everything):
+            screen.note(text)
         manifests = tuple(one for one in everything if kustomize is not None or one.partial == agents)
         if agents and not manifests:
             raise SelectionError("no agent's Deployment is somebody else's", hint="agents with an image are whole")
@@ -114,6 +116,8 @@ def _secrets(
             what = "1 Secret is" if len(wanted) == 1 else f"{len(wanted)} Secrets are"
             screen.note(f"{what} left out; deploy makes them, --with-secrets renders them")
         return {}
+    if not wanted:
+        screen.note("no Secret is rendered: models.yaml says of none where its value comes from (fromEnv, fromFile)")
     values = read_values(sources(wanted), file)
     require(wanted, values)
     return dict(values.known)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 
+from wtsctl.catalog.fault import suggestion
 from wtsctl.errors import UsageError
 
 _NAMED = re.compile(r"(?:[a-z0-9.-]+/)?v[a-z0-9]+(?:/[A-Za-z][A-Za-z0-9]*)?")
@@ -116,8 +117,8 @@ def cluster_scoped(api_version: str, kind: str) -> bool:
     return (group(api_version), kind) in _CLUSTER_SCOPED
 
 
-def named(words: Iterable[str]) -> Callable[[str, str], bool]:
-    """What is known of a cluster by the words of `--api-versions`.
+class Named:
+    """What is known of a cluster by the words of `--api-versions`; called with an API version and a kind.
 
     Args:
         words: `GROUP/VERSION/KIND`, or `GROUP/VERSION` for all its kinds; several with commas between them.
@@ -125,9 +126,28 @@ def named(words: Iterable[str]) -> Callable[[str, str], bool]:
     Raises:
         UsageError: a word has neither form.
     """
-    known = frozenset(part for word in words for part in word.split(","))
-    for word in sorted(known):
-        if not _NAMED.fullmatch(word):
-            hint = "for example monitoring.coreos.com/v1/PodMonitor, or monitoring.coreos.com/v1"
-            raise UsageError(f"--api-versions: expected GROUP/VERSION/KIND, got '{word}'", hint=hint)
-    return lambda api_version, kind: api_version in known or f"{api_version}/{kind}" in known
+
+    def __init__(self, words: Iterable[str]) -> None:
+        self._known = frozenset(part for word in words for part in word.split(","))
+        self._asked: set[tuple[str, str]] = set()
+        for word in sorted(self._known):
+            if not _NAMED.fullmatch(word):
+                hint = "for example monitoring.coreos.com/v1/PodMonitor, or monitoring.coreos.com/v1"
+                raise UsageError(f"--api-versions: expected GROUP/VERSION/KIND, got '{word}'", hint=hint)
+
+    def __call__(self, api_version: str, kind: str) -> bool:
+        """Whether the kind, or all of its API version, was named."""
+        self._asked.add((api_version, kind))
+        return api_version in self._known or f"{api_version}/{kind}" in self._known
+
+    def without_effect(self, rendered: Iterable[tuple[str, str]]) -> Iterator[str]:
+        """Of each word that changed nothing, one sentence; that may be a misspelling.
+
+        Args:
+            rendered: the API versions and kinds of what was rendered.
+        """
+        met = {name for version, kind in (*self._asked, *rendered) for name in (version, f"{version}/{kind}")}
+        for word in sorted(self._known - met):
+            if not everywhere(word) and not everywhere(word.rpartition("/")[0]):
+                hint = suggestion(word, sorted(met))
+                yield f"--api-versions: nothing is `auto` for {word}{f'; {hint}' if hint else ''}"
