@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -37,6 +38,20 @@ def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     assert code == 0
     assert "Usage:" in done.stdout
     assert HEAVY.isdisjoint(name.partition(".")[0] for name in modules)
+
+
+def test_help_cuts_no_description() -> None:
+    """On 80 columns the list of commands has each first sentence whole."""
+    done = subprocess.run(
+        [sys.executable, "-m", "wtsctl", "--help"],
+        env={**os.environ, "COLUMNS": "80"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    listed = done.stdout.partition("Commands:\n")[2].splitlines()
+    assert len(listed) > 8
+    assert [line for line in listed if not line.endswith(".") or line.endswith("...")] == []
 
 
 def test_version_loads_not_even_typer() -> None:

@@ -36,6 +36,7 @@ def test_every_template_is_listed_with_what_it_is_for(wtsctl: Run) -> None:
     table = wtsctl("templates", "list").stdout.splitlines()
     assert table[0].split() == ["TEMPLATE", "FOR"]
     assert [line.split()[0] for line in table[1:]] == list(builtin)
+    assert [line for line in table if line != line.rstrip()] == []
 
 
 @pytest.mark.parametrize("name", [NAME, "vllm/service", "vllm/serv*"])

@@ -55,7 +55,7 @@ def delete(
     quiet: options.Quiet = False,
     verbose: options.Verbose = 0,
 ) -> None:
-    """Delete what `deploy` made: the objects with this catalog's labels.
+    """Delete what `deploy` made, by the labels of this catalog.
 
     With MODEL, only those models' own objects. Without, also what they share, Llama Stack, and each namespace that
     wtsctl made, unless something else lies in it. Nothing left to delete is no error.

@@ -35,7 +35,12 @@ Parallel = Annotated[
     int, typer.Option("--parallel", metavar="N", min=1, max=64, help="Objects of one stage applied at once.")
 ]
 ForceConflicts = Annotated[
-    bool, typer.Option("--force-conflicts", help="Take over what another tool or catalog owns, instead of failing.")
+    bool,
+    typer.Option(
+        "--force-conflicts",
+        help="Take over what a controller or another catalog owns, instead of failing; "
+        "what kubectl and helm set is taken over in any case.",
+    ),
 ]
 RecreateNames = Annotated[
     list[str] | None,
@@ -85,7 +90,7 @@ def deploy(
     quiet: options.Quiet = False,
     verbose: options.Verbose = 0,
 ) -> None:
-    """Make the cluster look like the catalog, and wait until every model answers under its name.
+    """Deploy the catalog, and wait until every model answers.
 
     First the plan: what is created and what changes, field by field, and what restarts. On a terminal it asks before
     anything restarts, is made again or is taken over. Namespaces come first, then configuration, then models, then

@@ -45,7 +45,7 @@ def diff(
     quiet: options.Quiet = False,
     verbose: options.Verbose = 0,
 ) -> None:
-    """Show what a deploy would change, field by field; nothing is changed.
+    """Show what a deploy would change, and change nothing.
 
     The API server is asked about each object that is not as it should be, by an apply that it does not carry out, so
     that what it fills in itself is no difference. Who may not apply sees the fields of the manifests that differ.

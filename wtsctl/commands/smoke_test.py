@@ -76,7 +76,7 @@ def smoke_test(
     quiet: options.Quiet = False,
     verbose: options.Verbose = 0,
 ) -> None:
-    """Ask each model its smoke prompts, check the answers, and show how long they took.
+    """Ask each model its prompts, check and time the answers.
 
     Requests go one after another through the API server's service proxy, which any kubeconfig can use. Exit code
     5: some request got no complete answer; 6: an answer was wrong; 7: a latency budget was missed; the smallest

@@ -30,7 +30,7 @@ def status(
     quiet: options.Quiet = False,
     verbose: options.Verbose = 0,
 ) -> None:
-    """Show how each model is: its pods, its endpoint, and the ids that the endpoint lists.
+    """Show of each model its pods, its endpoint and its ids.
 
     Exit code 5 when anything is not ready. A model is ready when its rollout is complete, all its pods stand
     behind its Service, and its endpoint lists its name.

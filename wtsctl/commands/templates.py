@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from wtsctl.report.result import Result
     from wtsctl.report.terminal import Terminal
 
-app = typer.Typer(help="List, show and copy the templates that manifests are rendered from.", no_args_is_help=True)
+app = typer.Typer(help="List, show and copy the templates of the manifests.", no_args_is_help=True)
 
 Name = Annotated[
     str,

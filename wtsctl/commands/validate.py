@@ -51,7 +51,7 @@ def validate(
     quiet: options.Quiet = False,
     verbose: options.Verbose = 0,
 ) -> None:
-    """Check the catalog, and what would be deployed from it, without a cluster.
+    """Check the catalog and its manifests, without a cluster.
 
     Everything is rendered, what is `auto` included, and looked through for what would be refused, would not start
     or would not hold. Each finding has a code, explained in docs/reference/findings.md. A comment
@@ -114,9 +114,7 @@ def _findings(
         loaded = load(text, filename=name, profile=profile)
         checkpoints = read_checkpoints(loaded, file)
         texts = read_templates(templates)
-        manifests = render(
-            loaded.catalog, texts, knows=lambda _version, _kind: True, parts=True, where=loaded.where
-        )
+        manifests = render(loaded.catalog, texts, knows=lambda _version, _kind: True, parts=True, where=loaded.where)
     except (CatalogError, TemplateError) as error:
         return problems(error.problems)
     screen.detail(f"{len(manifests)} objects from {len(loaded.workloads)} models")

@@ -83,7 +83,9 @@ class Terminal:
         # rich itself would end the process when the reader of stdout has gone.
         with console.capture() as captured:
             console.print(renderable)
-        self.write(captured.get())
+        text = captured.get()
+        # rich fills each cell up to its column's width, the last one too.
+        self.write(text if sys.stdout.isatty() else "\n".join(line.rstrip(" ") for line in text.split("\n")))
 
     @contextmanager
     def drawing(self) -> Iterator[Any]:
