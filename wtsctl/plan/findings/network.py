@@ -197,8 +197,8 @@ RULES = (
         "Reachable from outside by everybody",
         "The first crawler that finds it takes the capacity of the class, at your cost, and what it asks stands under"
         " your name.",
-        "Give the model an `apiKey`. Where a gateway in front asks for credentials, accept the finding in place; "
-        "Llama Stack and KServe's huggingface server ask nobody themselves.",
+        "Give a model of vLLM or llama.cpp an `apiKey`. Llama Stack and KServe's huggingface server take "
+        "none: put a gateway in front that asks for credentials, and accept the finding in place.",
         "",
         _open,
     ),
