@@ -77,4 +77,4 @@ def test_deploy_asks_for_the_kinds_once(catalog: MakeCatalog, forwarder: Forward
     assert done.code == 0, done.stderr
     assert [path for path in forwarder.asked if path.rstrip("/") in {"/api", "/apis"}] == ["/apis", "/api"]
     assert not [name for name in done.outcomes if "PodMonitor" in name]
-    assert [name for name in done.outcomes if "PodDisruptionBudget" in name]
+    assert [name for name in done.outcomes if "Deployment" in name]

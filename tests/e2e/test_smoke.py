@@ -90,7 +90,10 @@ def test_five_models_answer(kubeconfig: Path) -> None:
             assert 0 < sample["ttfb"] <= sample["ttft"] < sample["total"]
             assert sample["chunks"] > 3
             counted += sample["completionTokens"]
-        assert counted == after[model["name"]] - before[model["name"]]
+        made = after[model["name"]] - before[model["name"]]
+        # The first try of a request that was sent again may have made tokens before its connection was closed.
+        again = sum(sample["resent"] for sample in prompt["warmUps"] + prompt["samples"])
+        assert counted <= made <= counted + again * 24, (model["name"], again)
 
 
 def test_the_stream_comes_through_the_api_server_as_it_is_made(kubeconfig: Path) -> None:
@@ -119,7 +122,10 @@ def test_a_missed_budget(kubeconfig: Path, tmp_path: Path) -> None:
 
 def test_a_model_that_is_not_there(kubeconfig: Path, tmp_path: Path) -> None:
     """Exit code 5, and the API server's reason, where the Service does not exist."""
-    file = edited(tmp_path, "service: {name: vllm-granite-8b, port: 8000}", "service: {name: elsewhere, port: 8000}")
+    text = CATALOG.read_text()
+    assert text.count("service: {name: vllm-granite-8b, port: 8000}") == 1
+    file = tmp_path / "models.yaml"
+    file.write_text(text.replace("name: vllm-granite-8b", "name: elsewhere"))
     code, (model,), errors = smoke(kubeconfig, "granite-8b", file=file)
     assert (code, model["failure"]["kind"]) == (5, "gateway")
     assert 'the API server answered 404: services "elsewhere" not found' in errors
