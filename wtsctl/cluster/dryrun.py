@@ -19,7 +19,7 @@ from wtsctl.cluster.prepare import Options, Prepared, key_wanted
 from wtsctl.errors import Problem
 from wtsctl.plan import ownership
 from wtsctl.plan.changes import Action, Change, Field, comparable, declared, differences
-from wtsctl.plan.unchanged import applied_fields, why_asked
+from wtsctl.plan.unchanged import applied_fields, unchanged
 
 if TYPE_CHECKING:
     from wtsctl.cluster.client import Client, Object
@@ -67,9 +67,9 @@ class Compared:
         fields: tuple[Field, ...] = ()
         if self.live is not None and self.action in {Action.CONFIGURE, Action.RECREATE}:
             fields = differences(self.live, self.after) if self.after else declared(self.live, self.manifest.doc)
-        stage = self.manifest.stage.name.lower().replace("_", "-")
+        made = self.manifest
         return Change(
-            self.manifest.identity, stage, self.manifest.model, self.action, fields, self.note, self.taken, self.problem
+            made.identity, made.stage.word, made.model, self.action, fields, self.note, self.taken, self.problem
         )
 
 
@@ -160,7 +160,7 @@ def _known(prepared: Prepared, manifest: Manifest, *, check_new: bool) -> Compar
         return Compared(manifest, Action.CREATE, note="not checked: its kind does not exist yet")
     live = prepared.live(manifest)
     if live is not None:
-        if why_asked(live, manifest.doc, objects.FIELD_MANAGER) or ownership.applied_by_kubectl(live):
+        if not unchanged(live, manifest.doc, objects.FIELD_MANAGER) or ownership.applied_by_kubectl(live):
             return None
         return Compared(manifest, Action.UNCHANGED, live, live, write=False)
     return None if check_new or key in prepared.unseen else Compared(manifest, Action.CREATE)

@@ -143,6 +143,7 @@ def _unless_held(run: _Run, targets: list[Target], ours: set[str]) -> list[Targe
 def _deleted(run: _Run, targets: list[Target], *, ask: bool) -> Result:
     from wtsctl.cluster.discovery import NAMESPACE
     from wtsctl.cluster.remove import Fate, remove, wait_gone
+    from wtsctl.commands.asking import agreed
     from wtsctl.errors import ClusterError, ExitCode, Problem
     from wtsctl.report.delete import intention
 
@@ -152,7 +153,7 @@ def _deleted(run: _Run, targets: list[Target], *, ask: bool) -> Result:
         return _result(targets, [], ExitCode.OK, [])
     for line in intention(targets):
         run.screen.note(line) if not ask else run.screen.warn(line)
-    if ask and not _agreed():
+    if ask and not agreed("delete?"):
         said_no = _result(targets, [], ExitCode.INTERRUPTED, [Problem("interrupted", "nothing was deleted")])
         # What was asked about stands on the screen already.
         return replace(said_no, show=lambda _: None)
@@ -187,15 +188,6 @@ def _deleted(run: _Run, targets: list[Target], *, ask: bool) -> Result:
         problems = [*error.problems, Problem("delete.not-watched", text)]
         return _result(_merged(targets, done), [], error.exit_code, problems)
     return _ended(run, _merged(targets, done), left)
-
-
-def _agreed() -> bool:
-    """Whether the person at the terminal says yes; Ctrl-C and the end of input are a no."""
-    try:
-        return typer.confirm("delete?", err=True)
-    except typer.Abort:
-        sys.stderr.write("\n")
-        return False
 
 
 def _merged(targets: list[Target], done: list[Target]) -> list[Target]:

@@ -117,7 +117,7 @@ def deploy(
         client = Client(connect(kubeconfig, context), connections=max(16, parallel))
         screen.note(f"deploying {loaded.catalog.name} to {client.connection.host}")
         discovery = Discovery(client)
-        made = desired(wanted, (loaded, chosen), client, discovery, screen)
+        manifests = desired(wanted, (loaded, chosen), client, discovery, screen)
         stack = not wanted.some and wanted.has(Part.LLAMA_STACK)
         looked = Looked(loaded, chosen if wanted.has(Part.MODELS) else (), llama_stack=stack)
         place = Place(
@@ -126,7 +126,7 @@ def deploy(
             loaded.catalog.name,
             served(loaded, chosen, llama_stack=not wanted.some),
             Options(parallel=parallel, force=force_conflicts),
-            recreating(recreate or (), made.manifests),
+            recreating(recreate or (), manifests),
         )
         run = _Run(
             place,
@@ -137,7 +137,7 @@ def deploy(
             dry_run=dry_run,
             ask=not yes and sys.stdin.isatty() and sys.stderr.isatty(),
         )
-        return _deployed(run, made.manifests)
+        return _deployed(run, manifests)
 
     screen = terminal(no_color=no_color, quiet=quiet, verbose=verbose)
     finish("deploy", screen, body, as_json=output is options.Output.JSON)

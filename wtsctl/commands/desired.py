@@ -70,29 +70,9 @@ class Wanted:
         """Whether only some models are asked for: then without Llama Stack and the agents."""
         return bool(self.models or self.roles)
 
-    @property
-    def whole(self) -> bool:
-        """Whether nothing of the catalog is left out."""
-        return not (self.some or self.only)
-
     def has(self, part: Part) -> bool:
         """Whether a stage is asked for."""
         return not self.only or part in self.only
-
-
-@dataclass(frozen=True, slots=True)
-class Desired:
-    """The manifests of what is asked for, for one cluster.
-
-    Attributes:
-        loaded: the catalog.
-        chosen: the models that are asked for.
-        manifests: in the order of a deploy.
-    """
-
-    loaded: LoadedCatalog
-    chosen: tuple[Workload, ...]
-    manifests: tuple[Manifest, ...]
 
 
 def read(wanted: Wanted) -> tuple[LoadedCatalog, tuple[Workload, ...]]:
@@ -118,8 +98,10 @@ def desired(
     screen: Terminal,
     *,
     look_only: bool = False,
-) -> Desired:
-    """Render what is asked for, with the values of Secrets that are on this machine; `found` is from `read`.
+) -> tuple[Manifest, ...]:
+    """Render what is asked for, in the order of a deploy; `found` is from `read`.
+
+    The values of Secrets are those that are on this machine.
 
     With `look_only` a value that is nowhere is no error: nothing will be applied.
 
@@ -144,14 +126,14 @@ def desired(
     manifests = render(loaded.catalog, texts, named, knows=discovery.serves, secrets=values.known, where=loaded.where)
     if not any(one.stage >= Stage.MODELS for one in manifests):
         raise TemplateError("the templates render no object for any model", hint="compare with `wtsctl render`")
-    manifests = tuple(one for one in manifests if wanted.has(Part(one.stage.name.lower().replace("_", "-"))))
+    manifests = tuple(one for one in manifests if wanted.has(Part(one.stage.word)))
     if not manifests:
         raise SelectionError(f"there is nothing in stage {', '.join(wanted.only)}")
     if not look_only:
         keep_or_refuse(client, secrets, values, screen)
     elif values.lacking:
         screen.note(f"Secrets whose values are not here are not compared: {'; '.join(values.lacking.values())}")
-    return Desired(loaded, chosen, manifests)
+    return manifests
 
 
 def served(loaded: LoadedCatalog, chosen: Sequence[Workload], *, llama_stack: bool) -> list[Served]:

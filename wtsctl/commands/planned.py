@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-import typer
 
 if TYPE_CHECKING:
     from wtsctl.catalog.load import LoadedCatalog
@@ -73,10 +70,8 @@ def planned(place: Place, manifests: Sequence[Manifest], screen: Terminal, *, ch
     Raises:
         ClusterError: the cluster cannot be spoken to, or cannot take the manifests.
     """
-    from wtsctl.cluster.dryrun import compare, last_pods
+    from wtsctl.cluster.dryrun import compare
     from wtsctl.cluster.prepare import prepare
-    from wtsctl.plan.impact import impacts
-    from wtsctl.report.changes import ChangeReport
 
     prepared = prepare(place.client, place.discovery, manifests, place.labels, place.options)
 
@@ -84,9 +79,7 @@ def planned(place: Place, manifests: Sequence[Manifest], screen: Terminal, *, ch
         screen.detail(f"asking the API server about {count} of {len(manifests)} objects")
 
     compared = compare(place.client, prepared, place.options, check_new=check_new, recreate=place.recreate, told=told)
-    changes = [(one.change, one.live, one.manifest.doc) for one in compared]
-    pods = last_pods(place.client, compared, place.labels)
-    report = ChangeReport([one for one, _, _ in changes], impacts(changes, place.served, pods))
+    report = _report(place.client, compared, place.served, place.labels)
     if not check_new:
         for line in report.lines(created=bool(screen.verbosity)):
             screen.note(line)
@@ -115,25 +108,31 @@ def foreseen(
         UsageError: a file with the value of a Secret cannot be read.
     """
     from wtsctl.cluster.discovery import Discovery
-    from wtsctl.cluster.dryrun import compare, last_pods
+    from wtsctl.cluster.dryrun import compare
     from wtsctl.cluster.observe import own_labels
     from wtsctl.cluster.prepare import Options, prepare
     from wtsctl.commands.desired import desired, served
-    from wtsctl.plan.impact import impacts
-    from wtsctl.report.changes import ChangeReport
 
     loaded, chosen = found
     labels = own_labels(loaded.catalog.name)
     discovery = Discovery(client)
-    manifests = desired(wanted, found, client, discovery, screen, look_only=True).manifests
+    manifests = desired(wanted, found, client, discovery, screen, look_only=True)
     # By force: whose a field is does not matter where nothing is applied.
     how = Options(force=True)
     prepared = prepare(client, discovery, manifests, labels, how, look_only=True)
     compared = compare(client, prepared, how, check_new=check_new, look_only=True)
-    changes = [(one.change, one.live, one.manifest.doc) for one in compared]
     servers = served(loaded, chosen, llama_stack=not wanted.some)
-    effects = impacts(changes, servers, last_pods(client, compared, labels))
-    return compared, ChangeReport([one for one, _, _ in changes], effects)
+    return compared, _report(client, compared, servers, labels)
+
+
+def _report(client: Client, compared: Sequence[Compared], servers: Sequence[Served], labels: str) -> ChangeReport:
+    """The changes, and what they mean for the servers."""
+    from wtsctl.cluster.dryrun import last_pods
+    from wtsctl.plan.impact import impacts
+    from wtsctl.report.changes import ChangeReport
+
+    changes = [(one.change, one.live, one.manifest.doc) for one in compared]
+    return ChangeReport([one for one, _, _ in changes], impacts(changes, servers, last_pods(client, compared, labels)))
 
 
 def stopped(place: Place, plan: Planned, screen: Terminal, *, ask: bool) -> tuple[ExitCode, list[Problem]] | None:
@@ -150,6 +149,7 @@ def stopped(place: Place, plan: Planned, screen: Terminal, *, ask: bool) -> tupl
     """
     from wtsctl.cluster.dryrun import moved
     from wtsctl.cluster.prepare import prepare
+    from wtsctl.commands.asking import agreed
     from wtsctl.errors import ExitCode, Problem
     from wtsctl.plan.impact import disruptive
 
@@ -157,7 +157,7 @@ def stopped(place: Place, plan: Planned, screen: Terminal, *, ask: bool) -> tupl
         if screen.quiet:
             for line in plan.report.lines(created=False):
                 screen.warn(line)
-        if not _agreed():
+        if not agreed("apply?"):
             return ExitCode.INTERRUPTED, [Problem("interrupted", "nothing was applied")]
     if not any(one.write and one.live is not None for one in plan.compared):
         return None
@@ -166,15 +166,6 @@ def stopped(place: Place, plan: Planned, screen: Terminal, *, ask: bool) -> tupl
     hint = "nothing was applied; deploy again to see the plan for what is there now"
     changed = [Problem("deploy.changed", text, where, hint) for where, text in moved(plan.compared, now)]
     return (ExitCode.CLUSTER, changed) if changed else None
-
-
-def _agreed() -> bool:
-    """Whether the person at the terminal says yes; Ctrl-C and the end of input are a no."""
-    try:
-        return typer.confirm("apply?", err=True)
-    except typer.Abort:
-        sys.stderr.write("\n")
-        return False
 
 
 def recreating(names: Sequence[str], manifests: Sequence[Manifest]) -> Recreate:

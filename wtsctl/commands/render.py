@@ -142,7 +142,7 @@ def _folder(
 def _entry(manifest: Manifest) -> dict[str, Any]:
     return {
         "identity": manifest.identity,
-        "stage": manifest.stage.name.lower().replace("_", "-"),
+        "stage": manifest.stage.word,
         "template": manifest.template,
         "model": manifest.model,
         "path": manifest.path,

@@ -5,20 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from wtsctl.health.deployment import deployment, replicas
+from wtsctl.health.deployment import deployment
 from wtsctl.health.endpoints import ready_pods
 from wtsctl.health.events import newest
 from wtsctl.health.index import pod_template
 from wtsctl.health.inferenceservice import inference_service
 from wtsctl.health.job import job
-from wtsctl.health.leaderworkerset import groups, leader_worker_set, size
+from wtsctl.health.leaderworkerset import leader_worker_set, size
 from wtsctl.health.llamastackdistribution import llama_stack_distribution
 from wtsctl.health.model import Answer, ModelHealth, Subject
 from wtsctl.health.owners import chain
 from wtsctl.health.pod import INITIALIZING, Cause, PodHealth, pod
 from wtsctl.health.reachable import reachable
 from wtsctl.health.scheduling import claim_cause, mount_cause, unbound, unschedulable
-from wtsctl.health.state import Health, Object, Phase, State, status_time, terminating
+from wtsctl.health.state import Health, Object, Phase, State, replicas, status_time, terminating
 
 if TYPE_CHECKING:
     from wtsctl.health.events import Event
@@ -65,12 +65,13 @@ def _assess(subject: Subject, index: Index, answer: Answer | None) -> ModelHealt
         return _missing(subject, index)
     pods = tuple(index.newest_pods(subject))
     behind = ready_pods(index.slices.get((subject.namespace, subject.service), ()))
+    copies = replicas(made) if made else subject.replicas
     health = ModelHealth(
         subject,
         Phase.PENDING,
         pods=pods,
-        wanted=(groups(made) * size(made) if subject.grouped else replicas(made)) if made else subject.replicas,
-        answering=(groups(made) if subject.grouped else replicas(made)) if made else subject.replicas,
+        wanted=copies * size(made) if made and subject.grouped else copies,
+        answering=copies,
         created=str(root["metadata"].get("creationTimestamp", "")),
         answer=answer if any(one.name in behind for one in pods) else None,
         behind=behind,

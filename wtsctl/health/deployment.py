@@ -6,7 +6,7 @@ https://github.com/kubernetes/kubectl/blob/master/pkg/polymorphichelpers/rollout
 
 from __future__ import annotations
 
-from wtsctl.health.state import Health, Object, State, conditions, observed, terminating
+from wtsctl.health.state import Health, Object, State, conditions, observed, replicas, terminating
 
 
 def deployment(item: Object) -> Health:
@@ -41,9 +41,3 @@ def _counted(item: Object) -> Health:
     if available < wanted:
         return Health(State.IN_PROGRESS, "Unavailable", f"{available} of {wanted} pods are available")
     return Health(State.CURRENT)
-
-
-def replicas(item: Object) -> int:
-    """How many pods a Deployment wants; the API server's default is one."""
-    wanted = item.get("spec", {}).get("replicas")
-    return 1 if wanted is None else int(wanted)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from wtsctl.health.state import Health, Object, State, observed, terminating
+from wtsctl.health.state import Health, Object, State, observed, replicas, terminating
 
 _REVISION = "leaderworkerset.sigs.k8s.io/template-revision-hash"
 
@@ -24,7 +24,7 @@ def leader_worker_set(item: Object) -> Health:
     status = item.get("status") or {}
     if status.get("observedGeneration") is not None and not observed(item):
         return Health(State.IN_PROGRESS, "NotObserved", "the LeaderWorkerSet controller has not seen this change yet")
-    wanted = groups(item)
+    wanted = replicas(item)
     updated, total, ready = (int(status.get(name) or 0) for name in ("updatedReplicas", "replicas", "readyReplicas"))
     if updated < wanted:
         return Health(State.IN_PROGRESS, "Updating", f"{updated} of {wanted} groups are of the new revision")
@@ -33,12 +33,6 @@ def leader_worker_set(item: Object) -> Health:
     if ready < wanted:
         return Health(State.IN_PROGRESS, "Unavailable", f"{ready} of {wanted} groups are ready")
     return Health(State.CURRENT)
-
-
-def groups(item: Object) -> int:
-    """How many groups it wants; the API server's default is one."""
-    wanted = (item.get("spec") or {}).get("replicas")
-    return 1 if wanted is None else int(wanted)
 
 
 def size(item: Object) -> int:

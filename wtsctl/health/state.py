@@ -86,3 +86,9 @@ def status_time(item: Object) -> str:
     """
     written = item["metadata"].get("managedFields") or []
     return max((str(one.get("time") or "") for one in written if one.get("subresource") == "status"), default="")
+
+
+def replicas(item: Object) -> int:
+    """How many copies an object with pods wants, in pods or in groups of them; the API server's default is one."""
+    wanted = (item.get("spec") or {}).get("replicas")
+    return 1 if wanted is None else int(wanted)

@@ -36,6 +36,11 @@ class Stage(IntEnum):
     LLAMA_STACK = 3
     AGENTS = 4
 
+    @property
+    def word(self) -> str:
+        """Its name on the command line and in JSON, such as `llama-stack`."""
+        return self.name.lower().replace("_", "-")
+
 
 @dataclass(frozen=True, slots=True)
 class Job:

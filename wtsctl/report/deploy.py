@@ -78,7 +78,7 @@ class DeployReport:
             "objects": [
                 {
                     "identity": one.manifest.identity,
-                    "stage": one.manifest.stage.name.lower().replace("_", "-"),
+                    "stage": one.manifest.stage.word,
                     "model": one.manifest.model,
                     "outcome": one.outcome.value,
                     "note": one.note,

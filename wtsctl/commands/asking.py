@@ -1,0 +1,16 @@
+"""The question before something is changed that somebody may miss."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+
+def agreed(question: str) -> bool:
+    """Whether the person at the terminal says yes; Ctrl-C and the end of input are a no."""
+    try:
+        return typer.confirm(question, err=True)
+    except typer.Abort:
+        sys.stderr.write("\n")
+        return False
