@@ -1,0 +1,184 @@
+"""From manifests to models that answer: plan, ask, apply, wait; whichever command the manifests come from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from wtsctl.cluster.apply import Applied, ApplyResult
+    from wtsctl.commands.planned import Place, Planned
+    from wtsctl.commands.readiness import Looked
+    from wtsctl.errors import ExitCode, Problem
+    from wtsctl.health.wait import Waited
+    from wtsctl.render.manifest import Manifest
+    from wtsctl.report.result import Result
+    from wtsctl.report.terminal import Terminal
+
+# What one endpoint may take to list its models before it is asked again.
+_PROBE_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One deploy: where, of what, how.
+
+    Attributes:
+        place: where.
+        looked: what is waited for.
+        screen: hears of it.
+        timeout: seconds to wait at most.
+        wait: whether to wait for the models.
+        dry_run: whether nothing is to be changed.
+        ask: whether a person may be asked.
+    """
+
+    place: Place
+    looked: Looked
+    screen: Terminal
+    timeout: float
+    wait: bool
+    dry_run: bool
+    ask: bool
+
+
+def rollout(run: Run, manifests: Sequence[Manifest]) -> Result:
+    """Plan, ask, apply what was planned, and wait; whatever comes of it is in the result.
+
+    Args:
+        run: where and how.
+        manifests: in the order of a deploy.
+
+    Raises:
+        ClusterError: the cluster cannot be spoken to, or cannot take the manifests; nothing was applied.
+    """
+    from wtsctl.cluster.apply import ApplyResult
+    from wtsctl.commands.planned import planned, stopped
+    from wtsctl.errors import ExitCode, Problem
+    from wtsctl.report.deploy import counts
+
+    try:
+        plan = planned(run.place, manifests, run.screen, check_new=run.dry_run)
+        problems = [one.problem for one in plan.compared if one.problem]
+        if problems or run.dry_run:
+            done = ApplyResult.foreseen(plan.compared, refused=not run.dry_run)
+            run.screen.note(f"checked: {counts(done.objects)}")
+            return _result(run, done, ExitCode.CLUSTER if problems else ExitCode.OK, problems, plan=plan)
+        if ended := stopped(run.place, plan, run.screen, ask=run.ask):
+            done = ApplyResult.foreseen(plan.compared, refused=True)
+            return _result(run, done, *ended, plan=plan)
+    except KeyboardInterrupt:
+        problem = Problem("interrupted", "interrupted before anything was applied")
+        return _result(run, ApplyResult(()), ExitCode.INTERRUPTED, [problem])
+    return _applied(run, plan)
+
+
+def _applied(run: Run, plan: Planned) -> Result:
+    from wtsctl.cluster.apply import apply_all
+    from wtsctl.errors import ClusterError, ExitCode, Problem
+    from wtsctl.report.deploy import applied_line, counts
+
+    def told(one: Applied) -> None:
+        run.screen.detail(applied_line(one))
+
+    applied = apply_all(run.place.client, plan.prepared, run.place.options, told, plan.compared)
+    run.screen.note(f"applied: {counts(applied.objects)}")
+    for one in applied.objects:
+        if one.manifest.kind == "Secret" and one.note:
+            # Whoever gave a value has to hear that another one is in use.
+            run.screen.warn(f"{one.manifest.identity}: {one.note}")
+    if applied.interrupted or applied.error or not applied.complete:
+        return _result(run, applied, *_unfinished(applied), plan=plan)
+    if not run.wait:
+        return _result(run, applied, ExitCode.OK, [], plan=plan)
+    everything = f"all {len(applied.objects)} objects were applied and the models go on starting; `wtsctl status`"
+    try:
+        return _waited(run, applied, plan)
+    except KeyboardInterrupt:
+        text = f"interrupted while waiting; {everything} shows them, and a second deploy waits again"
+        return _result(run, applied, ExitCode.INTERRUPTED, [Problem("interrupted", text)], plan=plan)
+    except ClusterError as error:
+        text = f"the models cannot be watched any more; {everything} shows them once that is mended"
+        problems = [*error.problems, Problem("deploy.not-watched", text)]
+        return _result(run, applied, error.exit_code, problems, plan=plan)
+
+
+def _unfinished(applied: ApplyResult) -> tuple[ExitCode, list[Problem]]:
+    """Why the apply stopped, and what is and is not in the cluster now."""
+    from wtsctl.cluster.apply import Outcome
+    from wtsctl.errors import ExitCode, Problem
+
+    problems = [one.problem for one in applied.objects if one.problem]
+    if applied.error is not None:
+        problems += applied.error.problems
+    lefts = ((Outcome.UNKNOWN, "it may or may not have been applied"), (Outcome.NOT_APPLIED, "not applied"))
+    for outcome, text in lefts:
+        left = [one.manifest.identity for one in applied.objects if one.outcome is outcome]
+        if left:
+            problems.append(Problem(f"deploy.{outcome.value}", f"{text}: {', '.join(left)}"))
+    if applied.interrupted:
+        text = "interrupted while applying; what was applied stays, and a second deploy goes on from there"
+        return ExitCode.INTERRUPTED, [Problem("interrupted", text), *problems]
+    return ExitCode.CLUSTER, problems
+
+
+def _waited(run: Run, applied: ApplyResult, plan: Planned) -> Result:
+    import time
+
+    from wtsctl.cluster.watch import Follower
+    from wtsctl.commands.readiness import Answers, observer
+    from wtsctl.errors import ClusterUnreachable, ExitCode
+    from wtsctl.health.wait import wait
+    from wtsctl.report.deploy import unready
+    from wtsctl.report.progress import ProgressView
+
+    with Follower(run.place.client, run.looked.selections) as follower:
+        answers = Answers(
+            run.place.client.connection, run.looked.endpoints, _PROBE_SECONDS, run.looked.file, follower.wake
+        )
+
+        def trouble() -> str:
+            return str(follower.trouble.problems[0].message) if follower.trouble else ""
+
+        usual = {one.name: one.seconds for one in plan.report.impacts if one.measured and one.seconds}
+        with run.screen.drawing() as live:
+            waited = wait(
+                [one.name for one in run.looked.subjects],
+                observer(run.looked, follower, answers),
+                clock=time.monotonic,
+                sleep=follower.wait,
+                timeout=run.timeout,
+                show=ProgressView(run.screen, live, trouble, usual).show,
+                epoch=time.time(),
+            )
+        if not waited:
+            raise follower.trouble or ClusterUnreachable("the API server did not list the models' objects in time")
+    problems = unready(waited, run.timeout)
+    if problems and follower.trouble:
+        problems += follower.trouble.problems
+    return _result(run, applied, ExitCode.NOT_READY if problems else ExitCode.OK, problems, waited=waited, plan=plan)
+
+
+def _result(
+    run: Run,
+    applied: ApplyResult,
+    code: ExitCode,
+    problems: Sequence[Problem],
+    *,
+    waited: Mapping[str, Waited] | None = None,
+    plan: Planned | None = None,
+) -> Result:
+    from wtsctl.commands.readiness import evidence_of
+    from wtsctl.report.deploy import DeployReport
+    from wtsctl.report.result import Result
+
+    waited = waited or {}
+    warnings = run.place.client.take_warnings()
+    for warning in warnings:
+        run.screen.warn(f"warning: {warning}")
+    evidence = evidence_of(run.place.client, [one.health for one in waited.values()])
+    foreseen = plan.report if plan else None
+    report = DeployReport(applied, waited, run.looked.addresses, evidence, warnings, dry_run=run.dry_run, plan=foreseen)
+    return Result(data=report.data(), show=report.show, exit_code=code, problems=tuple(problems))
