@@ -14,15 +14,6 @@ if TYPE_CHECKING:
     from wtsctl.report.result import Result
     from wtsctl.report.terminal import Terminal
 
-    from wtsctl.cluster.apply import Applied, ApplyResult
-    from wtsctl.commands.planned import Place, Planned
-    from wtsctl.commands.readiness import Looked
-    from wtsctl.errors import ExitCode, Problem
-    from wtsctl.health.wait import Waited
-    from wtsctl.render.manifest import Manifest
-    from wtsctl.report.result import Result
-    from wtsctl.report.terminal import Terminal
-
 Timeout = Annotated[
     str, typer.Option("--timeout", metavar="DURATION", help="How long to wait for all models, such as 90s or 1h.")
 ]
