@@ -13,6 +13,7 @@ from wtsctl.cluster.discovery import NAMESPACE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.sandboxes import Cluster
     from wtsctl.cluster.client import Client
@@ -182,3 +183,24 @@ def test_the_cause_is_told_at_once(deployed: Ran, models: dict[str, dict[str, An
     assert found["owners"][-1].startswith(wanted.owner)
     assert found["secondsFromEvent"] < AT_ONCE, deployed.stderr
     assert f"{name}: failed: " in deployed.stderr
+
+
+def test_what_a_slow_server_does(node: Cluster, space: str, deployed: Ran, tmp_path: Path) -> None:
+    """Of a server that still loads is said what its own log says: what it does, and how far it is."""
+    assert deployed.code == 5
+    bar = "Loading safetensors checkpoint shards: %3s%% Completed | %s/30"
+    script = "".join(f"printf '{bar}\\n' {100 * done // 30} {done}; " for done in (0, 11, 12))
+    change = server(f'command: [sh, -c, "{script}exec sleep 600"], args: []')
+    catalog = tmp_path / "models.yaml"
+    entry = ENTRY.format(name="slow").replace(*change)
+    head = (
+        f"apiVersion: wtsctl/v1\nname: {space}-slow\n" + HEAD.format(space=space).partition("\n")[2].partition("\n")[2]
+    )
+    catalog.write_text(head.partition("cache:")[0] + "platform: {podSecurity: baseline}\nmodels:\n" + entry)
+    done = Wtsctl(catalog, node.kubeconfig).json("deploy", "--timeout", "10s")
+    assert done.code == 5
+    (model,) = done.data["models"]
+    assert (model["verdict"], model["phase"]) == ("timed-out", "loading")
+    assert model["step"] == "loads the weights, 12 of 30 files"
+    assert "not ready within 10 s: slow (loads the weights, 12 of 30 files)" in done.errors[0]["message"]
+    assert "slow: loading: loads the weights" in done.stderr

@@ -129,9 +129,17 @@ class Client:
             raise refused(response.status, _parse(data), data.decode(errors="replace"), where, self.connection)
         return data.decode(errors="replace")
 
-    def stream(self, path: str, *, query: Mapping[str, str | int], where: str, read_seconds: float) -> Any:
-        """Open a watch: urllib3's response, whose lines are events and which `shutdown()` ends from any thread."""
-        response = self._answered("GET", path, query, accept="application/json", read_seconds=read_seconds)
+    def stream(
+        self,
+        path: str,
+        *,
+        query: Mapping[str, str | int],
+        where: str,
+        read_seconds: float,
+        accept: str = "application/json",
+    ) -> Any:
+        """Open a watch or a log: urllib3's response, to be read by lines, which `shutdown()` ends from any thread."""
+        response = self._answered("GET", path, query, accept=accept, read_seconds=read_seconds)
         if response.status != 200:  # noqa: PLR2004
             data = self._whole(response)
             raise refused(response.status, _parse(data), data.decode(errors="replace"), where, self.connection)

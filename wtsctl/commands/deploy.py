@@ -96,7 +96,8 @@ def deploy(
         discovery = Discovery(client)
         manifests = desired(wanted, (loaded, chosen), client, discovery, screen)
         stack = not wanted.some and wanted.has(Part.LLAMA_STACK)
-        looked = Looked(loaded, chosen if wanted.has(Part.MODELS) else (), llama_stack=stack)
+        agents = not wanted.some and wanted.has(Part.AGENTS)
+        looked = Looked(loaded, chosen if wanted.has(Part.MODELS) else (), llama_stack=stack, agents=agents)
         place = Place(
             client,
             discovery,

@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from wtsctl.catalog.workload import Endpoint, Workload
     from wtsctl.cluster.client import Client
     from wtsctl.cluster.config import Connection
+    from wtsctl.cluster.logs import Run, StartLogs
     from wtsctl.cluster.observe import Evidence
     from wtsctl.cluster.watch import Follower, Selection
+    from wtsctl.health.index import Index
     from wtsctl.health.model import Answer, ModelHealth, Subject
 
 # How long to leave an endpoint alone that did not give the right answer, and how many to ask at once.
@@ -187,7 +189,9 @@ class Answers:
         self._news()
 
 
-def observer(looked: Looked, follower: Follower, answers: Answers) -> Callable[[], dict[str, ModelHealth] | None]:
+def observer(
+    looked: Looked, follower: Follower, answers: Answers, logs: StartLogs
+) -> Callable[[], dict[str, ModelHealth] | None]:
     """What `health.wait.wait` looks at: every subject's health now, or None before the first lists are in."""
     from wtsctl.cluster.autoscaler import autoscaler
     from wtsctl.health.assess import assess
@@ -211,9 +215,28 @@ def observer(looked: Looked, follower: Follower, answers: Answers) -> Callable[[
             # Asked where it matters, and once.
             scaled = autoscaler(follower.client)
             return observe()
-        return healths
+        return _listened(healths, index, logs)
 
     return observe
+
+
+def _listened(healths: dict[str, ModelHealth], index: Index, logs: StartLogs) -> dict[str, ModelHealth]:
+    """The same, each server that loads with what its log says that it is doing."""
+    from dataclasses import replace
+
+    from wtsctl.health.state import Phase
+
+    runs: dict[str, Run] = {}
+    for name, health in healths.items():
+        found = index.by_name.get(("Pod", health.subject.namespace, health.pod))
+        if found and health.phase is Phase.LOADING and not health.failed:
+            pod = next(one for one in health.pods if one.name == health.pod)
+            server = str(found["spec"]["containers"][0]["name"])
+            runs[name] = (health.subject.namespace, health.pod, server, pod.restarts)
+    logs.only(runs.values())
+    return {
+        name: replace(health, step=logs.of(runs[name])) if name in runs else health for name, health in healths.items()
+    }
 
 
 def ask(connection: Connection, endpoint: Endpoint, seconds: float, catalog: Path) -> Answer:

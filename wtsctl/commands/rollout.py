@@ -127,6 +127,7 @@ def _unfinished(applied: ApplyResult) -> tuple[ExitCode, list[Problem]]:
 def _waited(run: Run, applied: ApplyResult, plan: Planned) -> Result:
     import time
 
+    from wtsctl.cluster.logs import StartLogs
     from wtsctl.cluster.watch import Follower
     from wtsctl.commands.readiness import Answers, observer
     from wtsctl.errors import ClusterUnreachable, ExitCode
@@ -134,7 +135,10 @@ def _waited(run: Run, applied: ApplyResult, plan: Planned) -> Result:
     from wtsctl.report.deploy import unready
     from wtsctl.report.progress import ProgressView
 
-    with Follower(run.place.client, run.looked.selections) as follower:
+    with (
+        Follower(run.place.client, run.looked.selections) as follower,
+        StartLogs(run.place.client, follower.wake) as logs,
+    ):
         answers = Answers(
             run.place.client.connection, run.looked.endpoints, _PROBE_SECONDS, run.looked.file, follower.wake
         )
@@ -146,7 +150,7 @@ def _waited(run: Run, applied: ApplyResult, plan: Planned) -> Result:
         with run.screen.drawing() as live:
             waited = wait(
                 [one.name for one in run.looked.subjects],
-                observer(run.looked, follower, answers),
+                observer(run.looked, follower, answers, logs),
                 clock=time.monotonic,
                 sleep=follower.wait,
                 timeout=run.timeout,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from wtsctl.health.pod import Cause, PodHealth
 from wtsctl.health.state import Phase
+from wtsctl.health.steps import Step
 
 NOT_ASKED = "NotAsked"
 # KServe answers a change within a second or two.
@@ -99,6 +100,7 @@ class ModelHealth:
         answer: what its endpoint said, if it was asked.
         behind: names of the pods that its Service sends requests to, whosoever they are.
         chain: `KIND/NAME` of the objects that own the one which `reason` is about, and of that one; the owner first.
+        step: what its server says in its log that it is doing; None where it has not said, or was not listened to.
     """
 
     subject: Subject
@@ -114,6 +116,7 @@ class ModelHealth:
     answer: Answer | None = None
     behind: frozenset[str] = frozenset()
     chain: tuple[str, ...] = ()
+    step: Step | None = None
 
     @property
     def endpoints(self) -> int:

@@ -41,7 +41,11 @@ def unready(waited: Mapping[str, Waited], timeout: float) -> list[Problem]:
     failed = [name for name, one in waited.items() if one.verdict is Verdict.FAILED]
     if failed:
         problems.append(Problem("not-ready.failed", f"cannot start: {', '.join(failed)}"))
-    slow = [f"{name} ({one.health.reason})" for name, one in waited.items() if one.verdict is Verdict.TIMED_OUT]
+    slow = [
+        f"{name} ({one.health.step or one.health.reason})"
+        for name, one in waited.items()
+        if one.verdict is Verdict.TIMED_OUT
+    ]
     if slow:
         hint = "they go on starting; a larger --timeout waits longer"
         problems.append(Problem("not-ready.timeout", f"not ready within {timeout:g} s: {', '.join(slow)}", hint=hint))
@@ -90,6 +94,7 @@ class DeployReport:
                 | {
                     "verdict": one.verdict.value,
                     "seconds": round(one.seconds, 3),
+                    "step": str(one.health.step or ""),
                     "secondsFromEvent": None if one.noticed is None else round(one.noticed, 3),
                 }
                 for name, one in self.waited.items()

@@ -88,6 +88,9 @@ class ProgressView:
         # A failure is called one once it has lasted; until then the pod may still get over it.
         phase = "failed" if verdict is not None else health.phase.value
         said = phase if health.reason in {"", *_ROUTINE} else f"{phase}: {health.reason}"
+        if health.step is not None and verdict is None:
+            # How far it is changes with every file; that is for a screen.
+            said = f"{said}: {health.step.what}"
         noticed = progress.noticed.get(name)
         return said if noticed is None else f"{said}, {noticed:.1f} s after the cluster said so"
 
@@ -103,7 +106,7 @@ class ProgressView:
             verdict = progress.verdicts.get(name)
             phase = verdict.value if verdict is not None else health.phase.value
             began = self._began(name, phase, progress.elapsed)
-            what = "" if health.ready else printable(health.message, _REASON)
+            what = "" if health.ready else str(health.step or printable(health.message, _REASON))
             if health.reason and health.reason not in _ROUTINE and not health.ready:
                 reason = printable(health.reason)
                 what = f"{reason}: {what}" if what else reason
