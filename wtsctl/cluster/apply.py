@@ -17,6 +17,7 @@ from wtsctl.cluster.prepare import Options, Prepared, defined, key_wanted
 from wtsctl.errors import ClusterError, ClusterUnauthorized, Problem
 from wtsctl.plan import ownership
 from wtsctl.plan.changes import Action, comparable
+from wtsctl.render.job import Stage
 from wtsctl.render.manifest import Manifest
 
 if TYPE_CHECKING:
@@ -109,6 +110,7 @@ def apply_all(
     note: Callable[[Applied], None],
     compared: Iterable[Compared] = (),
     *,
+    before: Sequence[Callable[[], None]] = (),
     sleep: Callable[[float], None] = time.sleep,
 ) -> ApplyResult:
     """Apply every manifest, each stage after the one before it is done; a stage with a failure is the last.
@@ -119,14 +121,26 @@ def apply_all(
         options: how to apply.
         note: hears of each object as it is done, in the calling thread.
         compared: from `compare`: what has to be done; a manifest that is not among it is applied.
+        before: called in this order once the namespaces stand, before anything is put into them; a ClusterError
+            from one ends the apply there.
         sleep: waits the given seconds; a test passes its own.
     """
     planned = {_id(one.manifest): one for one in compared}
     done: dict[str, Applied] = {}
     error: ClusterError | None = None
     interrupted = False
-    for _, group in groupby(prepared.manifests, key=lambda one: one.stage):
+    due = list(before)
+    for number, group in groupby(prepared.manifests, key=lambda one: one.stage):
         stage = list(group)
+        try:
+            while due and number is not Stage.NAMESPACE:
+                due.pop(0)()
+        except KeyboardInterrupt:
+            interrupted = True
+            break
+        except ClusterError as broke:
+            error = broke
+            break
         steps = [planned.get(_id(one)) or _unplanned(prepared, one) for one in stage]
         for idle in [one for one in steps if not one.write]:
             done[_id(idle.manifest)] = Applied(idle.manifest, Outcome.UNCHANGED, note=idle.note)
