@@ -2,63 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from wtsctl.plan.findings.objects import items, mapping, words
-from wtsctl.plan.findings.pods import Container, Pod, devices
+from wtsctl.plan.findings.objects import items, mapping
+from wtsctl.plan.findings.pods import Container, devices
 from wtsctl.plan.findings.rule import Hit, Rule, Severity
 from wtsctl.plan.findings.subject import Subject
 from wtsctl.pods.made import identity
-
-_HOST = ("hostNetwork", "hostPID", "hostIPC")
-# Volumes that the `restricted` standard allows.
-_VOLUMES = frozenset(
-    (
-        "configMap",
-        "csi",
-        "downwardAPI",
-        "emptyDir",
-        "ephemeral",
-        "persistentVolumeClaim",
-        "projected",
-        "secret",
-        "image",
-    )
-)
+from wtsctl.pods.security import RESTRICTED, forbidden
 
 
 def _not_admitted(subject: Subject) -> Iterator[Hit]:
     for pod in subject.pods:
         if subject.enforced.get(pod.namespace) == "restricted":
-            wrong = list(dict.fromkeys(_unrestricted(pod)))
+            wrong = forbidden(
+                {**pod.spec, "containers": _specs(pod.containers), "initContainers": _specs(pod.initial)}, RESTRICTED
+            )
             if wrong:
                 text = f"the namespace {pod.namespace} admits no pod with {', '.join(wrong)}"
                 yield Hit(pod.path, text, about=pod.about)
 
 
-def _unrestricted(pod: Pod) -> Iterator[str]:
-    """What the `restricted` standard forbids of a pod: kubernetes.io/docs/concepts/security/pod-security-standards."""
-    yield from (name for name in _HOST if pod.spec.get(name) is True)
-    for volume in items(pod.spec, "volumes"):
-        yield from (f"a volume of type {kind}" for kind in volume if kind != "name" and kind not in _VOLUMES)
-    for container in (*pod.containers, *pod.initial):
-        yield from _of_container(container, mapping(pod.spec, "securityContext"))
-
-
-def _of_container(container: Container, pod: Any) -> Iterator[str]:
-    own = mapping(container.spec, "securityContext")
-    if own.get("privileged") is True:
-        yield "privileged"
-    if own.get("allowPrivilegeEscalation") is not False:
-        yield "privilege escalation allowed"
-    if "ALL" not in words(own, "capabilities", "drop") or words(own, "capabilities", "add") - {"NET_BIND_SERVICE"}:
-        yield "capabilities not dropped"
-    if own.get("runAsNonRoot", pod.get("runAsNonRoot")) is not True or own.get("runAsUser", pod.get("runAsUser")) == 0:
-        yield "root as its user"
-    profile = mapping(own, "seccompProfile") or mapping(pod, "seccompProfile")
-    if profile.get("type") not in ("RuntimeDefault", "Localhost"):
-        yield "no seccomp profile"
+def _specs(containers: Iterable[Container]) -> list[Mapping[str, Any]]:
+    return [one.spec for one in containers]
 
 
 def _not_tolerated(subject: Subject) -> Iterator[Hit]:
