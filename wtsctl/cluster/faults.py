@@ -9,6 +9,7 @@ import socket
 import ssl
 from typing import TYPE_CHECKING, Any
 
+from wtsctl.cluster.patience import Broken
 from wtsctl.errors import ClusterError, ClusterRefused, ClusterUnauthorized, ClusterUnreachable, Problem
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class ApiRefused(ClusterRefused):
         status: the HTTP status.
         reason: Status.reason, such as `Forbidden`, `Conflict`, `Invalid`, `NotFound`; may be empty.
         causes: of a conflict, each field with its field manager; of an invalid object, each field with what is wrong.
+        doubt: whether what was asked for may have been done all the same.
     """
 
     def __init__(
@@ -39,11 +41,13 @@ class ApiRefused(ClusterRefused):
         where: str = "",
         hint: str = "",
         causes: Iterable[tuple[str, str]] = (),
+        doubt: bool = False,
     ) -> None:
         super().__init__(message, where=where, hint=hint)
         self.status = status
         self.reason = reason
         self.causes = tuple(causes)
+        self.doubt = doubt
 
     @property
     def problem(self) -> Problem:
@@ -51,8 +55,42 @@ class ApiRefused(ClusterRefused):
         return self.problems[0]
 
 
-def unreachable(error: Exception, connection: Connection) -> ClusterError:
-    """The error for a request that got no answer; `error` is urllib3's."""
+class NeverSent(ClusterUnreachable):
+    """The request never reached the API server, so that nothing was done."""
+
+
+def broken(error: Exception) -> Broken | None:
+    """How a request got no answer; None where sending it again would end in the same; `error` is urllib3's."""
+    from urllib3 import exceptions
+
+    if isinstance(error, exceptions.ReadTimeoutError):
+        return Broken.SLOW
+    if isinstance(error, exceptions.ProtocolError):
+        return Broken.CUT
+    # `NewConnectionError` is a timeout too, by urllib3's tree. A handshake that is cut off sends nothing either.
+    cut = any(isinstance(cause, (ssl.SSLEOFError, ssl.SSLZeroReturnError)) for cause in _causes(error))
+    if cut or isinstance(error, (exceptions.NewConnectionError, exceptions.ConnectTimeoutError)):
+        return Broken.UNREACHED
+    return None
+
+
+def left_open(status: int, data: bytes) -> bool:
+    """Whether an answer leaves open if what was asked for was done.
+
+    A gateway that lost the API server, and an error inside of it, such as a timeout of etcd's. A webhook that failed
+    did so before anything was stored.
+    """
+    return status in {502, 504} or (status == 500 and b"webhook" not in data)  # noqa: PLR2004
+
+
+def unreachable(error: Exception, connection: Connection, *, doubt: bool = True) -> ClusterError:
+    """The error for a request that got no answer.
+
+    Args:
+        error: urllib3's.
+        connection: who asked.
+        doubt: whether what was asked for may have been done all the same.
+    """
     host, source = connection.host, connection.source
     for cause in _causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
@@ -60,7 +98,7 @@ def unreachable(error: Exception, connection: Connection) -> ClusterError:
         if isinstance(cause, ssl.SSLError):
             return _tls_failed(cause, host, source)
     message, hint = _no_connection(error, host)
-    return ClusterUnreachable(message, where=source, hint=hint)
+    return (ClusterUnreachable if doubt else NeverSent)(message, where=source, hint=hint)
 
 
 def _no_connection(error: Exception, host: str) -> tuple[str, str]:
@@ -127,7 +165,15 @@ def _tls_failed(error: ssl.SSLError, host: str, source: str) -> ClusterError:
     return ClusterUnreachable(f"no TLS connection to the API server {host}: {reason}", where=source, hint=hint)
 
 
-def refused(status: int, body: Mapping[str, Any] | None, text: str, where: str, connection: Connection) -> ClusterError:
+def refused(
+    status: int,
+    body: Mapping[str, Any] | None,
+    text: str,
+    where: str,
+    connection: Connection,
+    *,
+    doubt: bool = False,
+) -> ClusterError:
     """The error for an answer that is no success.
 
     Args:
@@ -136,6 +182,7 @@ def refused(status: int, body: Mapping[str, Any] | None, text: str, where: str, 
         text: the beginning of the answer, for when it is none.
         where: the object or list that was asked for.
         connection: who asked.
+        doubt: whether what was asked for may have been done all the same, now or by an earlier try.
     """
     if status == 404 and text.strip() == "404 page not found":  # noqa: PLR2004 - HTTP's numbers are clear
         # What an API server says, as plain text, about a group or version that it does not serve.
@@ -174,7 +221,9 @@ def refused(status: int, body: Mapping[str, Any] | None, text: str, where: str, 
     }
     if reason == "Forbidden" and " is forbidden: User " not in message:
         hints = {}  # quota, Pod Security or another admission plugin, which says itself what it wants
-    return ApiRefused(status, reason, message or f"HTTP {status}", where=where, hint=hints.get(reason, ""))
+    # What was refused for good now was so before.
+    open_ = doubt and (status == 429 or status >= 500)  # noqa: PLR2004
+    return ApiRefused(status, reason, message or f"HTTP {status}", where=where, hint=hints.get(reason, ""), doubt=open_)
 
 
 def _manager(message: str) -> str:

@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from wtsctl.cluster.client import APPLY_PATCH
 from wtsctl.cluster.discovery import POD, Kind
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def apply(
             "fieldValidation": "Strict",
         },
         body=manifest,
-        content_type="application/apply-patch+yaml",
+        content_type=APPLY_PATCH,
         where=label(kind.kind, namespace, metadata["name"]),
     )
     return status == HTTPStatus.CREATED, item
