@@ -31,6 +31,11 @@ class Kind:
     plural: str
     namespaced: bool = True
 
+    @property
+    def group(self) -> str:
+        """Its API group; empty for the core's."""
+        return self.api_version.rpartition("/")[0]
+
     def path(self, namespace: str = "", name: str = "") -> str:
         """The path of the list, or with `name` of the object; without a namespace, of all namespaces."""
         root = f"/api/{self.api_version}" if "/" not in self.api_version else f"/apis/{self.api_version}"

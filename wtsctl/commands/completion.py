@@ -41,6 +41,13 @@ def templates(context: Context, incomplete: str) -> list[str]:
     return [name for name in read_templates(None) if name.startswith(incomplete) and name not in given]
 
 
+def checks(incomplete: str) -> list[str]:
+    """The names of the checks before a deploy that begin so."""
+    from wtsctl.plan.preflight.check import BY_NAME
+
+    return [name for name in ("all", *BY_NAME) if name.startswith(incomplete)]
+
+
 def _catalog(context: Context) -> Node | None:
     """The catalog as far as it can be read; pressing a key is no time for an error."""
     from wtsctl.catalog.source import parse

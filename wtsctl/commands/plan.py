@@ -10,12 +10,11 @@ import typer
 from wtsctl.commands import options
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
     from wtsctl.catalog.load import LoadedCatalog
     from wtsctl.catalog.workload import Workload
     from wtsctl.commands.desired import Wanted
-    from wtsctl.plan.groups import Group
     from wtsctl.plan.nodes import Inventory
     from wtsctl.report.changes import ChangeReport
     from wtsctl.report.result import Result
@@ -66,6 +65,7 @@ def plan(
         from wtsctl.errors import ExitCode, UsageError
         from wtsctl.plan.capacity import plan as plan_capacity
         from wtsctl.plan.groups import groups as pods_of
+        from wtsctl.plan.groups import replaced
         from wtsctl.plan.verdict import Verdict
         from wtsctl.render.manifest import render
         from wtsctl.report.changes import show_changes
@@ -81,7 +81,7 @@ def plan(
         texts = read_templates(templates)
         manifests = render(loaded.catalog, texts, selected, knows=lambda _version, _kind: True, where=loaded.where)
         groups = pods_of((one.doc, one.model) for one in manifests if not one.partial)
-        ours = _ours(groups, loaded.catalog.name)
+        ours = replaced(groups, loaded.catalog.name)
         inventory, source = _inventory(screen, nodes, kubeconfig, context, ours)
         planned = plan_capacity(chosen, loaded.catalog.defaults, checkpoints, groups, inventory)
         show_arithmetic(screen, planned)
@@ -104,23 +104,6 @@ def plan(
 
     screen = terminal(no_color=no_color, quiet=quiet, verbose=verbose)
     finish("plan", screen, body, as_json=output is options.Output.JSON)
-
-
-def _ours(groups: Iterable[Group], installation: str) -> Callable[[Mapping[str, Any]], bool]:
-    """Whether a pod is one of those that are planned: a deploy replaces it, so that what it takes is free."""
-    planned = {tuple(group.owner.split("/")) for group in groups}
-    names = {(parts[0], parts[-1]) for parts in planned}
-
-    def ours(pod: Mapping[str, Any]) -> bool:
-        metadata = pod.get("metadata") or {}
-        labels = metadata.get("labels") or {}
-        return (
-            labels.get("app.kubernetes.io/managed-by") == "wtsctl"
-            and labels.get("app.kubernetes.io/part-of") == installation
-            and (metadata.get("namespace"), labels.get("app.kubernetes.io/instance")) in names
-        )
-
-    return ours
 
 
 def _inventory(
@@ -180,7 +163,7 @@ def _changes(
     from wtsctl.errors import WtsctlError
 
     try:
-        return foreseen(wanted, found, Client(connect(kubeconfig, context)), screen, check_new=False)[1]
+        return foreseen(wanted, found, Client(connect(kubeconfig, context)), screen, check_new=False)[2]
     except WtsctlError as error:
         screen.note(f"what a deploy would change is not known: {error.problems[0].message}")
         return None

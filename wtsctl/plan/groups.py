@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,3 +55,25 @@ def _groups(doc: Mapping[str, Any], model: str | None, scaled: Scaled) -> Iterat
         count = replicas(doc, scaled) if pods else 0
     for at in range(count):
         yield Group(identity(doc), None if doc.get("kind") == "Job" else model, at + 1, pods)
+
+
+def replaced(groups: Iterable[Group], installation: str) -> Callable[[Mapping[str, Any]], bool]:
+    """Whether a pod is one of those that are planned: a deploy replaces it, so that what it takes is free.
+
+    Args:
+        groups: what is planned.
+        installation: name of the catalog.
+    """
+    planned = {tuple(group.owner.split("/")) for group in groups}
+    names = {(parts[0], parts[-1]) for parts in planned}
+
+    def ours(pod: Mapping[str, Any]) -> bool:
+        metadata = pod.get("metadata") or {}
+        labels = metadata.get("labels") or {}
+        return (
+            labels.get("app.kubernetes.io/managed-by") == "wtsctl"
+            and labels.get("app.kubernetes.io/part-of") == installation
+            and (metadata.get("namespace"), labels.get("app.kubernetes.io/instance")) in names
+        )
+
+    return ours
