@@ -27,7 +27,7 @@ _HOLDERS = frozenset({"Namespace", "PersistentVolumeClaim"})
 # What others made for more than us; taken over only by force.
 _SHARED = frozenset({"Secret", "PriorityClass"})
 # Who may list these sees more than an apply needs to: all tokens, all rights. They are asked for one by one.
-_BY_NAME = frozenset({"Secret", "Role", "RoleBinding"})
+BY_NAME = frozenset({"Secret", "Role", "RoleBinding"})
 _FORBIDDEN, _NOT_FOUND = 403, 404
 _UNSEEN: Object = {}
 
@@ -112,11 +112,11 @@ def prepare(
     missing = frozenset(name for name, item in looked.items() if item is None)
     reachable = [one for one in manifests if one.namespace not in missing]
     listed = [
-        one for one in reachable if not _is_asked_for(one) and one.namespace is not None and _kind(one) not in coming
+        one for one in reachable if not is_asked_for(one) and one.namespace is not None and _kind(one) not in coming
     ]
     lists = sorted({(kinds[_kind(one)], one.namespace or "") for one in listed})
     found = each(lambda where: _there(client, *where), lists, options.parallel)
-    alone = [one for one in reachable if _is_asked_for(one) and _kind(one) not in coming]
+    alone = [one for one in reachable if is_asked_for(one) and _kind(one) not in coming]
     asked = each(lambda one: _one(client, kinds[_kind(one)], one), alone, options.parallel)
     unlabelled = {key_of(item): item for item in asked if item is not None and not _is_looked_at(item)}
     unseen = frozenset(key_wanted(one) for one, item in zip(alone, asked, strict=True) if item == _UNSEEN)
@@ -213,9 +213,9 @@ def _there(client: Client, kind: Kind, namespace: str) -> list[Object]:
     return objects.list_all(client, kind, namespace, labels=labels)[0]
 
 
-def _is_asked_for(manifest: Manifest) -> bool:
+def is_asked_for(manifest: Manifest) -> bool:
     """Whether an object is asked for by its name: what lies in no namespace, and what is not to be listed."""
-    return manifest.kind in _BY_NAME or (manifest.namespace is None and manifest.kind != "Namespace")
+    return manifest.kind in BY_NAME or (manifest.namespace is None and manifest.kind != "Namespace")
 
 
 def _strangers(client: Client, kind: Kind, namespace: str) -> list[Object]:

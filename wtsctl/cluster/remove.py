@@ -88,7 +88,7 @@ def targets(found: Iterable[tuple[Kind, Object]], instances: Collection[str] | N
         instances: only objects of these instances; None: all.
     """
     chosen = [
-        _target(kind, item)
+        target(kind, item)
         for kind, item in found
         if not item["metadata"].get("ownerReferences") and _of(item, instances)
     ]
@@ -108,11 +108,12 @@ def namespaces(client: Client, names: Iterable[str], labels: str) -> list[Target
                 continue
             raise
         if objects.carries(item, labels):
-            found.append(_target(NAMESPACE, item))
+            found.append(target(NAMESPACE, item))
     return found
 
 
-def _target(kind: Kind, item: Object) -> Target:
+def target(kind: Kind, item: Object) -> Target:
+    """An object as one to be deleted."""
     metadata = item["metadata"]
     component = (metadata.get("labels") or {}).get(_COMPONENT, "")
     return Target(kind, metadata.get("namespace", ""), metadata["name"], metadata["uid"], component)

@@ -9,6 +9,8 @@ from enum import StrEnum
 from typing import Any
 
 from wtsctl.plan.changes import Action, Change
+from wtsctl.pods.made import each, replicas, templates
+from wtsctl.pods.requests import requests
 
 # The fields of which each change makes new pods, by kind.
 _PODS = {
@@ -16,7 +18,8 @@ _PODS = {
     "StatefulSet": ("spec.template",),
     "DaemonSet": ("spec.template",),
     "LeaderWorkerSet": ("spec.leaderWorkerTemplate",),
-    "InferenceService": ("spec.predictor",),
+    # KServe gives its labels to its pods.
+    "InferenceService": ("spec.predictor", "metadata.labels"),
     "LlamaStackDistribution": ("spec.server",),
 }
 # Of these, what is about the number of pods or the way in and not about the pods.
@@ -135,6 +138,50 @@ def impacts(
         if held:
             found.append(_impact(server, *held[0], last_start(server, running)))
     return tuple(found)
+
+
+def removals(
+    items: Iterable[Mapping[str, Any]], wanted: Iterable[Mapping[str, Any]], served: Sequence[Served]
+) -> tuple[Impact, ...]:
+    """What the deletion of objects means for those who use what they serve.
+
+    Args:
+        items: the objects as they are.
+        wanted: the manifests of what stays.
+        served: the servers that stay.
+    """
+    names = {(one.namespace, one.instance): one.name for one in served}
+    staying = {_instance(one) for one in wanted if one.get("kind") in _PODS}
+    return tuple(
+        _removal(item, names.get(_instance(item), "") if _instance(item) in staying else "")
+        for item in items
+        if item.get("kind") in _PODS
+    )
+
+
+def _removal(item: Mapping[str, Any], stays: str) -> Impact:
+    """What goes with an object; `stays` is who goes on serving under its name from another one, if anyone."""
+    labels = (item.get("metadata") or {}).get("labels") or {}
+    name = stays or str(labels.get(_INSTANCE) or item["metadata"]["name"])
+    if labels.get("app.kubernetes.io/component") == "llama-stack":
+        name = "llama-stack"
+    try:
+        pods = replicas(item, {})
+        gpus = pods * sum(_devices(one.spec) * each(item, one) for one in templates(item))
+    except ValueError:
+        pods, gpus = 1, 0
+    if stays:
+        text = f"stops the former {item['kind']} of {name}: {_amount(pods, gpus)} free"
+    elif pods:
+        text = f"removes {name}: it no longer answers, {_amount(pods, gpus)} free"
+    else:
+        text = f"removes {name}, which is off"
+    return Impact(name, Effect.STOPS, pods, gpus, None, False, False, text)
+
+
+def _devices(pod: Mapping[str, Any]) -> int:
+    """GPUs and other devices that a pod asks for: resources with a domain in their name."""
+    return sum(count for name, count in requests(pod).items() if "/" in name)
 
 
 def last_start(server: Served, pods: Iterable[Mapping[str, Any]]) -> float | None:

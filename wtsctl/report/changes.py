@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from wtsctl.plan.changes import Action, counted, digest
 from wtsctl.plan.impact import Effect
+from wtsctl.plan.prune import Reason
 from wtsctl.printable import printable
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from wtsctl.plan.changes import Change, Field
     from wtsctl.plan.impact import Impact
+    from wtsctl.plan.prune import Left
     from wtsctl.report.terminal import Terminal
 
 _LONG = 160
@@ -27,10 +29,12 @@ class ChangeReport:
     Attributes:
         changes: one an object, in the order of the deploy.
         impacts: one a server that is touched.
+        left: what stays though the catalog no longer has it.
     """
 
     changes: Sequence[Change]
     impacts: Sequence[Impact] = ()
+    left: Sequence[Left] = ()
 
     def data(self) -> dict[str, Any]:
         """The plan in `-o json`; docs/reference/status-fields.md describes the fields."""
@@ -38,6 +42,7 @@ class ChangeReport:
             "hash": digest(self.changes),
             "changes": [one.data() for one in self.changes],
             "impact": [one.data() for one in self.impacts],
+            "left": [one.data() for one in self.left],
         }
 
     def lines(self, *, created: bool) -> Iterator[str]:
@@ -50,6 +55,17 @@ class ChangeReport:
             for field in change.fields:
                 yield from (f"      {line}" for line in field_lines(field))
         yield from self.effects()
+        yield from self.remaining(kept=created)
+
+    def remaining(self, *, kept: bool) -> Iterator[str]:
+        """What stays though the catalog no longer has it, a line each; with `kept` also what an annotation keeps."""
+        unwanted = [one for one in self.left if one.reason is Reason.NOT_ASKED]
+        if unwanted:
+            yield f"  {unwanted[0].note}:"
+        yield from (f"    {printable(one.identity)}" for one in unwanted)
+        for one in self.left:
+            if one.reason is not Reason.NOT_ASKED and (kept or one.reason is not Reason.KEPT):
+                yield f"  left: {printable(one.identity)} ({printable(one.note)})"
 
     def effects(self) -> Iterator[str]:
         """What it means for users, a line each server; those that keep serving in one."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from wtsctl.cluster.apply import Outcome
 from wtsctl.errors import Problem
 from wtsctl.health.wait import Verdict
+from wtsctl.plan.prune import STAGE
 from wtsctl.report.models import model_data, phase_text, plain_table, show_findings, span
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from wtsctl.cluster.apply import Applied, ApplyResult
     from wtsctl.cluster.observe import Evidence
+    from wtsctl.cluster.prune import Pruned
     from wtsctl.health.wait import Waited
     from wtsctl.report.changes import ChangeReport
     from wtsctl.report.terminal import Terminal
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 _STYLES = {Outcome.FAILED: "bold red", Outcome.UNKNOWN: "red", Outcome.NOT_APPLIED: "yellow", Outcome.UNCHANGED: "dim"}
 
 
-def counts(objects: Sequence[Applied]) -> str:
+def counts(objects: Sequence[Applied | Pruned]) -> str:
     """`2 created, 10 unchanged`, in the order of `Outcome`."""
     found = Counter(one.outcome for one in objects)
     return ", ".join(f"{found[outcome]} {outcome.value}" for outcome in Outcome if found[outcome])
@@ -33,6 +35,12 @@ def applied_line(applied: Applied) -> str:
     """One object on stderr: `llama-serve/Service/vllm-watt-8b created`."""
     note = f" ({applied.note})" if applied.note else ""
     return f"{applied.manifest.identity} {applied.outcome.value}{note}"
+
+
+def pruned_line(pruned: Pruned) -> str:
+    """One object on stderr: `llama-serve/Service/vllm-watt-8b pruned`."""
+    note = f" ({pruned.note})" if pruned.note else ""
+    return f"{pruned.identity} {pruned.outcome.value}{note}"
 
 
 def unready(waited: Mapping[str, Waited], timeout: float) -> list[Problem]:
@@ -64,6 +72,7 @@ class DeployReport:
         warnings: of the API server.
         dry_run: whether nothing was changed.
         plan: what was to be done; None where it did not come to that.
+        pruned: what became of each object that the catalog no longer has; empty without --prune.
     """
 
     applied: ApplyResult
@@ -73,6 +82,7 @@ class DeployReport:
     warnings: Sequence[str]
     dry_run: bool
     plan: ChangeReport | None = None
+    pruned: Sequence[Pruned] = ()
 
     def data(self) -> dict[str, Any]:
         """The `data` of `deploy -o json`; docs/reference/status-fields.md describes the fields."""
@@ -88,6 +98,16 @@ class DeployReport:
                     "note": one.note,
                 }
                 for one in self.applied.objects
+            ]
+            + [
+                {
+                    "identity": one.identity,
+                    "stage": STAGE,
+                    "model": one.model,
+                    "outcome": one.outcome.value,
+                    "note": one.note,
+                }
+                for one in self.pruned
             ],
             "models": [
                 model_data(one.health, self.endpoints[name], self.evidence.get(name))
@@ -118,9 +138,10 @@ class DeployReport:
         table = plain_table()
         for name in ("OBJECT", "OUTCOME", "NOTE"):
             table.add_column(name, overflow="fold")
-        for one in self.applied.objects:
-            outcome = Text(one.outcome.value, style=_STYLES.get(one.outcome, "green"))
-            table.add_row(one.manifest.identity, outcome, one.note)
+        rows = [(one.manifest.identity, one.outcome, one.note) for one in self.applied.objects]
+        rows += [(one.identity, one.outcome, one.note) for one in self.pruned]
+        for identity, outcome, note in rows:
+            table.add_row(identity, Text(outcome.value, style=_STYLES.get(outcome, "green")), note)
         terminal.print(table)
 
     def _show_models(self, terminal: Terminal) -> None:

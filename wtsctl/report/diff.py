@@ -24,12 +24,12 @@ class Pair:
     Attributes:
         change: what a deploy does with it.
         live: as it is; None where there is none.
-        after: as it would be; the manifest, where the API server was not asked.
+        after: as it would be; the manifest, where the API server was not asked; None where it would be gone.
     """
 
     change: Change
     live: Mapping[str, Any] | None
-    after: Mapping[str, Any]
+    after: Mapping[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +46,21 @@ class DiffReport:
     def show_fields(self, terminal: Terminal) -> None:
         """Write what differs on stdout, a line a field; nothing where nothing does."""
         if not self._changed:
-            terminal.note(f"no differences in {len(self.pairs)} objects")
+            self._note_none(terminal)
             return
         _print(terminal, list(self.plan.lines(created=True))[1:])
 
     def show_unified(self, terminal: Terminal) -> None:
         """Write a unified diff of each object that differs on stdout, in YAML; nothing where none does."""
         if not self._changed:
-            terminal.note(f"no differences in {len(self.pairs)} objects")
+            self._note_none(terminal)
         for one in self._changed:
             _print(terminal, list(_unified(one)))
+
+    def _note_none(self, terminal: Terminal) -> None:
+        terminal.note(f"no differences in {len(self.pairs)} objects")
+        for line in self.plan.remaining(kept=False):
+            terminal.note(line)
 
     @property
     def _changed(self) -> list[Pair]:
@@ -66,7 +71,11 @@ def _unified(pair: Pair) -> Iterator[str]:
     before, after = masked(pair.live, pair.after)
     name = pair.change.identity
     yield from difflib.unified_diff(
-        _yaml(before), _yaml(after), f"live/{name}" if before else "/dev/null", f"wanted/{name}", lineterm=""
+        _yaml(before),
+        _yaml(after),
+        f"live/{name}" if before else "/dev/null",
+        f"wanted/{name}" if after else "/dev/null",
+        lineterm="",
     )
 
 
