@@ -81,7 +81,9 @@ def install(client: Client, wanted: list[dict[str, Any]]) -> None:
         if there.get(document["metadata"]["name"], {}).get(_DIGEST) != digest:
             annotations = {**document["metadata"].get("annotations", {}), _DIGEST: digest}
             missing.append({**document, "metadata": {**document["metadata"], "annotations": annotations}})
-    each(lambda document: _apply(client, document), missing, at_once=2)
+    # More patient than others: on a busy machine the largest of them take the API server half a minute.
+    patient = Client(client.connection, read_seconds=_SECONDS)
+    each(lambda document: _apply(patient, document), missing, at_once=2)
     deadline = time.monotonic() + _SECONDS
     for document in wanted:
         for version in document["spec"]["versions"]:
@@ -172,14 +174,12 @@ def _metadata(client: Client) -> list[dict[str, Any]]:
 
 
 def _apply(client: Client, document: dict[str, Any]) -> None:
-    # More patient than `objects.apply`: on a busy machine the largest of them take the API server half a minute.
     client.exchange(
         "PATCH",
         CRD.path(name=document["metadata"]["name"]),
         query={"fieldManager": objects.FIELD_MANAGER, "force": "true", "fieldValidation": "Strict"},
         body=document,
         content_type="application/apply-patch+yaml",
-        read_seconds=_SECONDS,
     )
 
 

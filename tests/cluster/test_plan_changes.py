@@ -13,7 +13,7 @@ from tests.cluster.conftest import namespace
 from tests.command import on_a_screen
 from tests.sandboxes import CONTROL_PLANE
 from wtsctl.cluster import objects
-from wtsctl.cluster.discovery import DEPLOYMENT, SECRET, SERVICE, Kind
+from wtsctl.cluster.discovery import CLAIM, DEPLOYMENT, SECRET, SERVICE, Kind
 from wtsctl.cluster.faults import ApiRefused
 from wtsctl.sandbox.layout import Layout
 
@@ -198,6 +198,26 @@ def test_what_cannot_be_changed_is_made_again_on_request(catalog: MakeCatalog, c
     assert done.code == 0, done.stderr
     assert done.outcomes[f"{space}/Deployment/only"] == "recreated"
     assert objects.get(client, DEPLOYMENT, space, "only")["metadata"]["uid"] != uid
+
+
+def test_a_volume_is_made_again_only_by_its_name(catalog: MakeCatalog, client: Client, space: str) -> None:
+    """Neither its model's name nor another object's is enough; what says its own name is deleted with its data."""
+    wtsctl = catalog("only", runtime="vllm", gpus=0, more="cache: {claim: weights, size: 2Gi}\n")
+    assert wtsctl.json(*NEVER_WAIT).code == 0
+    uid = objects.get(client, CLAIM, space, "weights")["metadata"]["uid"]
+    edit(wtsctl, "size: 2Gi", "size: 1Gi")
+    for again in ((), ("--recreate", "only"), ("--recreate", "deployment/only")):
+        refused = wtsctl.json(*NEVER_WAIT, *again)
+        assert refused.code == 4
+        assert refused.errors[0]["where"] == f"{space}/PersistentVolumeClaim/weights"
+        assert "--recreate persistentvolumeclaim/weights deletes it, with the data on it" in refused.errors[0]["hint"]
+    assert objects.get(client, CLAIM, space, "weights")["metadata"]["uid"] == uid
+    done = wtsctl.json(*NEVER_WAIT, "--recreate", "persistentvolumeclaim/weights")
+    assert done.code == 0, done.stderr
+    assert done.outcomes[f"{space}/PersistentVolumeClaim/weights"] == "recreated"
+    claim = objects.get(client, CLAIM, space, "weights")
+    assert claim["metadata"]["uid"] != uid
+    assert claim["spec"]["resources"]["requests"]["storage"] == "1Gi"
 
 
 def test_a_person_is_asked_and_the_plan_is_checked_again(catalog: MakeCatalog, client: Client, space: str) -> None:

@@ -29,7 +29,7 @@ _HELD = frozenset({Phase.SCHEDULING, Phase.IMAGE})
 # A quota may be freed by what else is going on.
 _REFUSED_SECONDS = 2.0
 # Until KServe has seen a corrected spec its word about the one before stands there; it takes a second or two.
-_SPEC_SECONDS = 4.0
+_SPEC_SECONDS = 3.0
 # An ExternalSecret's Secret comes once its operator has asked the store.
 _AWAITED_SECONDS = 60.0
 # An admission webhook that does not answer may be restarting.
@@ -86,7 +86,7 @@ def _assess(subject: Subject, index: Index, answer: Answer | None) -> ModelHealt
     if service is not None and subject.kserve:
         said = inference_service(service)
         if said.state is State.FAILED:
-            cause = Cause(said.reason, said.message, grace=_SPEC_SECONDS)
+            cause = Cause(said.reason, said.message, grace=_SPEC_SECONDS, at=status_time(service))
             return replace(health, reason=said.reason, message=said.message, cause=cause)
         if made is None:
             text = said.message or "KServe has not made its Deployment yet"

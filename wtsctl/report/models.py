@@ -184,6 +184,11 @@ def hint(health: ModelHealth, found: Evidence | None = None) -> str:
         "NotServed": "another server answers behind this Service, or its --served-model-name differs",
         "NotInEndpoints": "compare the Service's selector with the pod's labels",
         "OtherEndpoints": "compare the Service's selector with the labels of those pods",
+        # KServe's own: pkg/apis/serving/v1beta1/inference_service_status.go.
+        "NoSupportingRuntime": "make a ServingRuntime for `kserve.format`, or name another format in the catalog",
+        "RuntimeNotRecognized": "make the ServingRuntime that `kserve.servingRuntime` names, or leave that out",
+        "RuntimeDisabled": "enable the ServingRuntime that `kserve.servingRuntime` names, or name another one",
+        "InvalidPredictorSpec": "compare `wtsctl render` with the version of KServe that the cluster has",
         "NotReconciled": "is KServe's controller running?",
     }
     return hints.get(health.reason, "")
