@@ -7,7 +7,8 @@ WtsctlError
 ├── ClusterError            4  the cluster cannot be spoken to
 │   ├── ClusterUnreachable     no answer, bad address, TLS failure, no kubeconfig
 │   ├── ClusterUnauthorized    the credentials are missing, wrong or expired
-│   └── ClusterRefused         the API server said no: forbidden, invalid, conflict
+│   ├── ClusterRefused         the API server said no: forbidden, invalid, conflict
+│   └── ClusterLocked          another deploy or delete of the same catalog is at work
 ├── SandboxError            4  the sandbox cannot be built, started or reached
 ├── NotReadyError           5  something did not become or is not healthy in time, or would not fit
 └── SelectionError          9  the names given match nothing
@@ -132,6 +133,12 @@ class ClusterRefused(ClusterError):  # noqa: N818 - reads as the state it report
     """The API server knows us and said no."""
 
     code = "cluster.refused"
+
+
+class ClusterLocked(ClusterError):  # noqa: N818 - reads as the state it reports
+    """Another deploy or delete of the same catalog is at work."""
+
+    code = "cluster.locked"
 
 
 class SandboxError(WtsctlError):

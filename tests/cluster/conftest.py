@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -75,26 +76,30 @@ class Forwarder:
         kubeconfig: leads to the proxy, which has the rights.
         asked: the paths that were asked for.
         patch_seconds: how long each PATCH is held up before it is passed on.
+        passing: PATCHes of everything but Leases wait until it is set, as it is at first.
     """
 
     kubeconfig: Path
     asked: list[str] = field(default_factory=list)
     patch_seconds: float = 0.0
+    passing: threading.Event = field(default_factory=threading.Event)
 
 
 @pytest.fixture
-def forwarder(httpserver: HTTPServer, control_plane: Path, tmp_path: Path) -> Iterator[Forwarder]:
-    """Passes on every request but watches, and writes down what was asked for."""
+def forwarder(control_plane: Path, tmp_path: Path) -> Iterator[Forwarder]:
+    """Passes on every request but watches, several at once, and writes down what was asked for."""
     from kubernetes.client.rest import RESTClientObject
 
     connection = connect(control_plane)
     pool: Any = RESTClientObject(connection.configuration).pool_manager
     forwarder = Forwarder(tmp_path / "forwarder.kubeconfig")
+    forwarder.passing.set()
 
     def forward(request: Request) -> Response:
         forwarder.asked.append(request.path)
-        if request.method == "PATCH":
+        if request.method == "PATCH" and "/leases/" not in request.path:
             time.sleep(forwarder.patch_seconds)
+            forwarder.passing.wait(60)
         url = connection.host + request.full_path
         headers = {"Accept": request.headers["Accept"], **connection.authorization()}
         if request.content_type:
@@ -102,7 +107,9 @@ def forwarder(httpserver: HTTPServer, control_plane: Path, tmp_path: Path) -> It
         answer = pool.request(request.method, url, body=request.data or None, headers=headers)
         return Response(answer.data, answer.status, content_type=answer.headers.get("Content-Type"))
 
+    httpserver = HTTPServer(threaded=True)
     httpserver.expect_request(re.compile(".*")).respond_with_handler(forward)
+    httpserver.start()
     document = {
         "apiVersion": "v1",
         "kind": "Config",
@@ -113,6 +120,7 @@ def forwarder(httpserver: HTTPServer, control_plane: Path, tmp_path: Path) -> It
     }
     forwarder.kubeconfig.write_text(yaml.safe_dump(document))
     yield forwarder
+    httpserver.stop()
     pool.clear()
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from wtsctl.cluster.client import Client
+    from wtsctl.cluster.lease import Lease
     from wtsctl.cluster.remove import Target
     from wtsctl.errors import ExitCode, Problem
     from wtsctl.report.result import Result
@@ -33,6 +34,8 @@ class _Run:
 
     client: Client
     screen: Terminal
+    lease: Lease
+    patience: float
     labels: str
     instances: Collection[str] | None
     timeout: float
@@ -50,6 +53,7 @@ def delete(
     keep_cache: KeepCache = False,
     no_wait: NoWait = False,
     timeout: Timeout = "5m",
+    lock_timeout: options.LockTimeout = options.NO_PATIENCE,
     output: options.Format = options.Output.TABLE,
     no_color: options.NoColor = False,
     quiet: options.Quiet = False,
@@ -60,7 +64,7 @@ def delete(
     With MODEL, only those models' own objects. Without, also what they share, Llama Stack, and each namespace that
     wtsctl made, unless something else lies in it. Nothing left to delete is no error.
     """
-    from wtsctl.commands.inputs import read_catalog, seconds, terminal
+    from wtsctl.commands.inputs import patience_of, read_catalog, seconds, terminal
     from wtsctl.report.result import finish
 
     def body(screen: Terminal) -> Result:
@@ -69,6 +73,7 @@ def delete(
         from wtsctl.cluster.config import connect
         from wtsctl.cluster.discovery import Discovery
         from wtsctl.cluster.found import ours
+        from wtsctl.cluster.lease import Lease
         from wtsctl.cluster.observe import own_labels
         from wtsctl.cluster.remove import namespaces, targets
         from wtsctl.commands.belongings import belongings
@@ -78,13 +83,15 @@ def delete(
             raise UsageError(
                 "--yes is required where nobody can be asked", hint="see what is there with `wtsctl status`"
             )
-        within = seconds(timeout, "--timeout")
+        within, patience = seconds(timeout, "--timeout"), patience_of(lock_timeout)
         loaded = read_catalog(file, profile)
         chosen = select(loaded.workloads, models or ())
         client = Client(connect(kubeconfig, context))
         instances = {one.object_name for one in chosen} if models else None
-        run = _Run(client, screen, own_labels(loaded.catalog.name), instances, within, wait=not no_wait)
-        mine = belongings(loaded.catalog, instances and {one.name for one in chosen})
+        catalog = loaded.catalog
+        lease = Lease(client, catalog.defaults.namespace, catalog.name, screen.note, screen.warn)
+        run = _Run(client, screen, lease, patience, own_labels(catalog.name), instances, within, wait=not no_wait)
+        mine = belongings(catalog, instances and {one.name for one in chosen})
         whole = instances is None
         found = ours(
             client,
@@ -141,10 +148,9 @@ def _unless_held(run: _Run, targets: list[Target], ours: set[str]) -> list[Targe
 
 
 def _deleted(run: _Run, targets: list[Target], *, ask: bool) -> Result:
-    from wtsctl.cluster.discovery import NAMESPACE
-    from wtsctl.cluster.remove import Fate, remove, wait_gone
+    from wtsctl.cluster.remove import Fate
     from wtsctl.commands.asking import agreed
-    from wtsctl.errors import ClusterError, ExitCode, Problem
+    from wtsctl.errors import ExitCode, Problem
     from wtsctl.report.delete import intention
 
     going = [one for one in targets if one.fate is Fate.PENDING]
@@ -157,6 +163,19 @@ def _deleted(run: _Run, targets: list[Target], *, ask: bool) -> Result:
         said_no = _result(targets, [], ExitCode.INTERRUPTED, [Problem("interrupted", "nothing was deleted")])
         # What was asked about stands on the screen already.
         return replace(said_no, show=lambda _: None)
+    try:
+        run.lease.acquire(run.patience)
+    except KeyboardInterrupt:
+        return _result(targets, [], ExitCode.INTERRUPTED, [Problem("interrupted", "nothing was deleted")])
+    return _removed(run, targets, going)
+
+
+def _removed(run: _Run, targets: list[Target], going: list[Target]) -> Result:
+    """Delete what is going, under the lock that `run` holds, which is given back."""
+    from wtsctl.cluster.discovery import NAMESPACE
+    from wtsctl.cluster.remove import Fate, remove, wait_gone
+    from wtsctl.errors import ClusterError, ExitCode, Problem
+
     done = [one for one in targets if one.fate is Fate.KEPT]
     left: list[str] = []
     try:
@@ -166,6 +185,7 @@ def _deleted(run: _Run, targets: list[Target], *, ask: bool) -> Result:
             if not batch or left:
                 continue
             if namespaces:
+                run.lease.check()
                 # Once more: someone may have put something in meanwhile, and of ours nothing should be left.
                 batch = _unless_held(run, batch, set())
                 done += [one for one in batch if one.fate is Fate.KEPT]
@@ -187,6 +207,8 @@ def _deleted(run: _Run, targets: list[Target], *, ask: bool) -> Result:
         text = "it cannot be known what is gone; what was asked to go still goes, and a second delete takes the rest"
         problems = [*error.problems, Problem("delete.not-watched", text)]
         return _result(_merged(targets, done), [], error.exit_code, problems)
+    finally:
+        run.lease.release()
     return _ended(run, _merged(targets, done), left)
 
 

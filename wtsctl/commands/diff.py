@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,6 +11,8 @@ from wtsctl.commands import options
 from wtsctl.commands.desired import Only, Roles, Wanted
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from wtsctl.report.result import Result
     from wtsctl.report.terminal import Terminal
 
@@ -47,6 +49,8 @@ def diff(
 ) -> None:
     """Show what a deploy would change, and change nothing.
 
+    What the catalog no longer has is a difference too, which `deploy --prune` removes; MODEL, --role and --only leave
+    it out.
     The API server is asked about each object that is not as it should be, by an apply that it does not carry out, so
     that what it fills in itself is no difference. Who may not apply sees the fields of the manifests that differ.
     Neither the status of an object is shown nor whose its fields are; values of Secrets are masked.
@@ -68,8 +72,10 @@ def diff(
         found = read(wanted)
         client = Client(connect(kubeconfig, context))
         screen.detail(f"comparing {found[0].catalog.name} with {client.connection.host}")
-        compared, plan = foreseen(wanted, found, client, screen, check_new=True)
+        compared, membership, plan = foreseen(wanted, found, client, screen, check_new=True)
+        states: list[tuple[Mapping[str, Any] | None, Mapping[str, Any] | None]]
         states = [(one.live, one.after or one.manifest.doc) for one in compared]
+        states += [(item, None) for _, item in membership.found.removed]
         pairs = [Pair(change, *state) for change, state in zip(plan.changes, states, strict=True)]
         report = DiffReport(pairs, plan)
         for warning in client.take_warnings():

@@ -167,3 +167,12 @@ def seconds(text: str, option: str) -> float:
         return parse_duration(text)
     except ValueError as error:
         raise UsageError(f"{option}: {error}") from error
+
+
+def patience_of(text: str) -> float:
+    """The seconds of `--lock-timeout`, which alone may be none at all.
+
+    Raises:
+        UsageError: it is no duration.
+    """
+    return 0.0 if text in {"0", "0s"} else seconds(text, "--lock-timeout")

@@ -38,6 +38,14 @@ Format = Annotated[Output, typer.Option("--output", "-o", help="How the result i
 NoColor = Annotated[bool, typer.Option("--no-color", help="No colours (also: set NO_COLOR).")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress messages on stderr.")]
 Verbose = Annotated[int, typer.Option("--verbose", "-v", count=True, help="More detail on stderr.", show_default=False)]
+LockTimeout = Annotated[
+    str,
+    typer.Option(
+        "--lock-timeout",
+        metavar="DURATION",
+        help="How long to wait while another deploy or delete of the same catalog is at work, such as 10m.",
+    ),
+]
 Templates = Annotated[
     Path | None, typer.Option("--templates", metavar="DIR", help="Templates laid over the built-in ones, file by file.")
 ]
@@ -57,4 +65,5 @@ Models = Annotated[
     ),
 ]
 
+NO_PATIENCE = "0s"
 DEFAULT_FILE = Path("models.yaml")

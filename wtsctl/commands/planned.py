@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from wtsctl.cluster.dryrun import Compared, Recreate
     from wtsctl.cluster.prepare import Options, Prepared
     from wtsctl.commands.desired import Wanted
+    from wtsctl.commands.membership import Members, Membership
     from wtsctl.errors import ExitCode, Problem
     from wtsctl.plan.impact import Served
+    from wtsctl.plan.preflight.record import Record
     from wtsctl.render.manifest import Manifest
     from wtsctl.report.changes import ChangeReport
     from wtsctl.report.terminal import Terminal
@@ -29,17 +31,21 @@ class Place:
         client: the cluster.
         discovery: its kinds.
         catalog: name of the catalog.
+        home: the namespace in which is kept what wtsctl knows of the catalog.
         served: the servers that users know.
         options: how to apply.
         recreate: what may be deleted and made again.
+        members: which objects are the catalog's.
     """
 
     client: Client
     discovery: Discovery
     catalog: str
+    home: str
     served: Sequence[Served]
     options: Options
     recreate: Recreate
+    members: Members
 
     @property
     def labels(self) -> str:
@@ -51,11 +57,18 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """What is to be done: the cluster's part, and the same to be shown."""
+    """What is to be done: the cluster's part, and the same to be shown; with what the checks before it found."""
 
     prepared: Prepared
     compared: Sequence[Compared]
+    membership: Membership
     report: ChangeReport
+    checked: Sequence[Record] = ()
+
+    @property
+    def writes(self) -> bool:
+        """Whether anything is to be written."""
+        return any(one.write for one in self.compared) or self.membership.writes
 
 
 def planned(place: Place, manifests: Sequence[Manifest], screen: Terminal, *, check_new: bool) -> Planned:
@@ -73,17 +86,20 @@ def planned(place: Place, manifests: Sequence[Manifest], screen: Terminal, *, ch
     from wtsctl.cluster.dryrun import compare
     from wtsctl.cluster.prepare import prepare
 
+    manifests = place.members.marked(manifests)
     prepared = prepare(place.client, place.discovery, manifests, place.labels, place.options)
+    membership = place.members.looked(place.client, place.discovery, prepared)
 
     def told(count: int) -> None:
         screen.detail(f"asking the API server about {count} of {len(manifests)} objects")
 
     compared = compare(place.client, prepared, place.options, check_new=check_new, recreate=place.recreate, told=told)
-    report = _report(place.client, compared, place.served, place.labels)
+    pruning = place.members.prune
+    report = _report(place.client, compared, place.served, place.labels, membership, pruning=pruning)
     if not check_new:
         for line in report.lines(created=bool(screen.verbosity)):
             screen.note(line)
-    return Planned(prepared, compared, report)
+    return Planned(prepared, compared, membership, report)
 
 
 def foreseen(
@@ -93,8 +109,8 @@ def foreseen(
     screen: Terminal,
     *,
     check_new: bool,
-) -> tuple[Sequence[Compared], ChangeReport]:
-    """What a deploy would change, where nothing is going to be applied: what could not be is compared all the same.
+) -> tuple[Sequence[Compared], Membership, ChangeReport]:
+    """What a deploy with --prune would change, where nothing is: what could not be applied is compared all the same.
 
     Args:
         wanted: which part of the catalog.
@@ -112,27 +128,43 @@ def foreseen(
     from wtsctl.cluster.observe import own_labels
     from wtsctl.cluster.prepare import Options, prepare
     from wtsctl.commands.desired import desired, served
+    from wtsctl.commands.membership import members
 
     loaded, chosen = found
     labels = own_labels(loaded.catalog.name)
     discovery = Discovery(client)
-    manifests = desired(wanted, found, client, discovery, screen, look_only=True)
+    mine = members(wanted, loaded)
+    manifests = mine.marked(desired(wanted, found, client, discovery, screen, look_only=True))
     # By force: whose a field is does not matter where nothing is applied.
     how = Options(force=True)
     prepared = prepare(client, discovery, manifests, labels, how, look_only=True)
+    membership = mine.looked(client, discovery, prepared, writes=False)
     compared = compare(client, prepared, how, check_new=check_new, look_only=True)
     servers = served(loaded, chosen, llama_stack=not wanted.some)
-    return compared, _report(client, compared, servers, labels)
+    return compared, membership, _report(client, compared, servers, labels, membership, pruning=True)
 
 
-def _report(client: Client, compared: Sequence[Compared], servers: Sequence[Served], labels: str) -> ChangeReport:
-    """The changes, and what they mean for the servers."""
+def _report(
+    client: Client,
+    compared: Sequence[Compared],
+    servers: Sequence[Served],
+    labels: str,
+    membership: Membership,
+    *,
+    pruning: bool,
+) -> ChangeReport:
+    """The changes, what is pruned among them if it is, and what they mean for the servers."""
     from wtsctl.cluster.dryrun import last_pods
     from wtsctl.plan.impact import impacts
     from wtsctl.report.changes import ChangeReport
 
     changes = [(one.change, one.live, one.manifest.doc) for one in compared]
-    return ChangeReport([one for one, _, _ in changes], impacts(changes, servers, last_pods(client, compared, labels)))
+    effects = impacts(changes, servers, last_pods(client, compared, labels))
+    done = [one for one, _, _ in changes]
+    if pruning:
+        done += membership.changes()
+        effects += membership.impacts(servers)
+    return ChangeReport(done, effects, membership.left(unasked=not pruning))
 
 
 def stopped(place: Place, plan: Planned, screen: Terminal, *, ask: bool) -> tuple[ExitCode, list[Problem]] | None:
@@ -147,8 +179,6 @@ def stopped(place: Place, plan: Planned, screen: Terminal, *, ask: bool) -> tupl
     Raises:
         ClusterError: the cluster cannot be spoken to.
     """
-    from wtsctl.cluster.dryrun import moved
-    from wtsctl.cluster.prepare import prepare
     from wtsctl.commands.asking import agreed
     from wtsctl.errors import ExitCode, Problem
     from wtsctl.plan.impact import disruptive
@@ -159,13 +189,37 @@ def stopped(place: Place, plan: Planned, screen: Terminal, *, ask: bool) -> tupl
                 screen.warn(line)
         if not agreed("apply?"):
             return ExitCode.INTERRUPTED, [Problem("interrupted", "nothing was applied")]
-    if not any(one.write and one.live is not None for one in plan.compared):
-        return None
+    problems = changed(place, plan)
+    return (ExitCode.CLUSTER, problems) if problems else None
+
+
+def changed(place: Place, plan: Planned, *, made: bool = False) -> list[Problem]:
+    """Why a plan does not hold any more.
+
+    Args:
+        place: where.
+        plan: what is to be done.
+        made: also because something is there by now that was not.
+
+    Raises:
+        ClusterError: the cluster cannot be spoken to.
+    """
+    from wtsctl.cluster.dryrun import moved
+    from wtsctl.cluster.prepare import prepare
+    from wtsctl.errors import Problem
+    from wtsctl.plan.changes import Action
+
+    if not any(one.write and (made or one.live is not None) for one in plan.compared):
+        return []
     manifests = [one.manifest for one in plan.compared]
     now = prepare(place.client, place.discovery, manifests, place.labels, place.options)
+    found = moved(plan.compared, now)
+    if made:
+        new = [one for one in plan.compared if one.action is Action.CREATE and one.manifest.kind != "Namespace"]
+        text = "it was made since the plan was made"
+        found += [(one.manifest.identity, text) for one in new if now.live(one.manifest) is not None]
     hint = "nothing was applied; deploy again to see the plan for what is there now"
-    changed = [Problem("deploy.changed", text, where, hint) for where, text in moved(plan.compared, now)]
-    return (ExitCode.CLUSTER, changed) if changed else None
+    return [Problem("deploy.changed", text, where, hint) for where, text in found]
 
 
 def recreating(names: Sequence[str], manifests: Sequence[Manifest]) -> Recreate:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from wtsctl.cluster.apply import Applied, ApplyResult
+    from wtsctl.cluster.prune import PruneResult
     from wtsctl.commands.planned import Place, Planned
     from wtsctl.commands.readiness import Looked
     from wtsctl.errors import ExitCode, Problem
@@ -30,18 +31,22 @@ class Run:
         looked: what is waited for.
         screen: hears of it.
         timeout: seconds to wait at most.
+        patience: seconds to wait for another deploy of the same catalog that is at work.
         wait: whether to wait for the models.
         dry_run: whether nothing is to be changed.
         ask: whether a person may be asked.
+        ignored: names of checks whose errors do not stop it.
     """
 
     place: Place
     looked: Looked
     screen: Terminal
     timeout: float
+    patience: float
     wait: bool
     dry_run: bool
     ask: bool
+    ignored: Sequence[str] = ()
 
 
 def rollout(run: Run, manifests: Sequence[Manifest]) -> Result:
@@ -56,12 +61,19 @@ def rollout(run: Run, manifests: Sequence[Manifest]) -> Result:
     """
     from wtsctl.cluster.apply import ApplyResult
     from wtsctl.commands.planned import planned, stopped
+    from wtsctl.commands.preflight import Preflight
     from wtsctl.errors import ExitCode, Problem
+    from wtsctl.report import preflight
     from wtsctl.report.deploy import counts
 
     try:
+        checks = Preflight(run.place, run.looked if run.wait else None, run.ignored)
+        checks.may_look(manifests)
         plan = planned(run.place, manifests, run.screen, check_new=run.dry_run)
-        problems = [one.problem for one in plan.compared if one.problem]
+        plan = replace(plan, checked=checks.records(plan.prepared, plan.compared))
+        for warning in preflight.warnings(plan.checked):
+            run.screen.warn(warning)
+        problems = [*(one.problem for one in plan.compared if one.problem), *preflight.problems(plan.checked)]
         if problems or run.dry_run:
             done = ApplyResult.foreseen(plan.compared, refused=not run.dry_run)
             run.screen.note(f"checked: {counts(done.objects)}")
@@ -76,33 +88,59 @@ def rollout(run: Run, manifests: Sequence[Manifest]) -> Result:
 
 
 def _applied(run: Run, plan: Planned) -> Result:
-    from wtsctl.cluster.apply import apply_all
+    from wtsctl.cluster.apply import ApplyResult, apply_all
+    from wtsctl.commands.planned import planned
+    from wtsctl.commands.writing import Writing
     from wtsctl.errors import ClusterError, ExitCode, Problem
     from wtsctl.report.deploy import applied_line, counts
 
     def told(one: Applied) -> None:
         run.screen.detail(applied_line(one))
 
-    applied = apply_all(run.place.client, plan.prepared, run.place.options, told, plan.compared)
+    with Writing(run.place, plan, run.patience, run.screen) as writing:
+
+        def write(plan: Planned) -> ApplyResult:
+            place = run.place
+            before, between = [writing.begin, lambda: plan.membership.widen(place.client, run.screen)], writing.go_on
+            return apply_all(
+                place.client, plan.prepared, place.options, told, plan.compared, before=before, between=between
+            )
+
+        applied = write(plan)
+        if writing.stale and not run.ask:
+            run.screen.note("what is there has changed while another one was at work: planning again")
+            plan = planned(run.place, [one.manifest for one in plan.compared], run.screen, check_new=False)
+            if problems := [one.problem for one in plan.compared if one.problem]:
+                done = ApplyResult.foreseen(plan.compared, refused=True)
+                return _result(run, done, ExitCode.CLUSTER, problems, plan=plan)
+            writing.again(plan)
+            applied = write(plan)
+        finished = applied.complete and not (applied.interrupted or applied.error)
+        pruned = plan.membership.finish(run.place.client, run.place.labels, run.screen) if finished else None
     run.screen.note(f"applied: {counts(applied.objects)}")
     for one in applied.objects:
         if one.manifest.kind == "Secret" and one.note:
             # Whoever gave a value has to hear that another one is in use.
             run.screen.warn(f"{one.manifest.identity}: {one.note}")
-    if applied.interrupted or applied.error or not applied.complete:
+    if pruned is None:
         return _result(run, applied, *_unfinished(applied), plan=plan)
+    if pruned.objects:
+        run.screen.note(f"no longer in the catalog: {counts(pruned.objects)}")
+    if ended := _unpruned(pruned):
+        return _result(run, applied, *ended, plan=plan, pruned=pruned)
     if not run.wait:
-        return _result(run, applied, ExitCode.OK, [], plan=plan)
+        return _result(run, applied, ExitCode.OK, [], plan=plan, pruned=pruned)
     everything = f"all {len(applied.objects)} objects were applied and the models go on starting; `wtsctl status`"
     try:
-        return _waited(run, applied, plan)
+        return _waited(run, applied, plan, pruned)
     except KeyboardInterrupt:
         text = f"interrupted while waiting; {everything} shows them, and a second deploy waits again"
-        return _result(run, applied, ExitCode.INTERRUPTED, [Problem("interrupted", text)], plan=plan)
+        problems = [Problem("interrupted", text)]
+        return _result(run, applied, ExitCode.INTERRUPTED, problems, plan=plan, pruned=pruned)
     except ClusterError as error:
         text = f"the models cannot be watched any more; {everything} shows them once that is mended"
         problems = [*error.problems, Problem("deploy.not-watched", text)]
-        return _result(run, applied, error.exit_code, problems, plan=plan)
+        return _result(run, applied, error.exit_code, problems, plan=plan, pruned=pruned)
 
 
 def _unfinished(applied: ApplyResult) -> tuple[ExitCode, list[Problem]]:
@@ -124,7 +162,28 @@ def _unfinished(applied: ApplyResult) -> tuple[ExitCode, list[Problem]]:
     return ExitCode.CLUSTER, problems
 
 
-def _waited(run: Run, applied: ApplyResult, plan: Planned) -> Result:
+def _unpruned(pruned: PruneResult) -> tuple[ExitCode, list[Problem]] | None:
+    """Why not everything went that should; None where it did."""
+    from wtsctl.cluster.apply import Outcome
+    from wtsctl.errors import ExitCode, Problem
+
+    everything = "everything was applied"
+    failed = [one for one in pruned.objects if one.outcome is Outcome.FAILED]
+    problems = [Problem("cluster.refused", one.note, one.identity) for one in failed]
+    if pruned.interrupted:
+        text = f"interrupted while pruning; {everything}, what was asked to go still goes, and a second deploy goes on"
+        return ExitCode.INTERRUPTED, [Problem("interrupted", text), *problems]
+    if pruned.error is not None:
+        text = f"{everything}, and it cannot be known what of the rest is gone; a second deploy goes on from there"
+        return pruned.error.exit_code, [*problems, *pruned.error.problems, Problem("deploy.not-pruned", text)]
+    if pruned.slow:
+        hint = "a finalizer or a pod that does not stop holds them; see `kubectl describe`"
+        text = f"{everything}; deleted and still there: {', '.join(pruned.slow)}"
+        problems.append(Problem("deploy.not-gone", text, hint=hint))
+    return (ExitCode.CLUSTER if failed else ExitCode.NOT_READY, problems) if problems else None
+
+
+def _waited(run: Run, applied: ApplyResult, plan: Planned, pruned: PruneResult) -> Result:
     import time
 
     from wtsctl.cluster.logs import StartLogs
@@ -162,7 +221,8 @@ def _waited(run: Run, applied: ApplyResult, plan: Planned) -> Result:
     problems = unready(waited, run.timeout)
     if problems and follower.trouble:
         problems += follower.trouble.problems
-    return _result(run, applied, ExitCode.NOT_READY if problems else ExitCode.OK, problems, waited=waited, plan=plan)
+    code = ExitCode.NOT_READY if problems else ExitCode.OK
+    return _result(run, applied, code, problems, waited=waited, plan=plan, pruned=pruned)
 
 
 def _result(
@@ -173,7 +233,9 @@ def _result(
     *,
     waited: Mapping[str, Waited] | None = None,
     plan: Planned | None = None,
+    pruned: PruneResult | None = None,
 ) -> Result:
+    from wtsctl.cluster.prune import PruneResult
     from wtsctl.commands.readiness import evidence_of
     from wtsctl.report.deploy import DeployReport
     from wtsctl.report.result import Result
@@ -184,5 +246,17 @@ def _result(
         run.screen.warn(f"warning: {warning}")
     evidence = evidence_of(run.place.client, [one.health for one in waited.values()])
     foreseen = plan.report if plan else None
-    report = DeployReport(applied, waited, run.looked.addresses, evidence, warnings, dry_run=run.dry_run, plan=foreseen)
+    if pruned is None and plan is not None and plan.membership.prunes:
+        pruned = PruneResult.foreseen(plan.membership.found.removed, refused=not run.dry_run)
+    report = DeployReport(
+        applied,
+        waited,
+        run.looked.addresses,
+        evidence,
+        warnings,
+        dry_run=run.dry_run,
+        plan=foreseen,
+        pruned=pruned.objects if pruned else (),
+        checked=plan.checked if plan else (),
+    )
     return Result(data=report.data(), show=report.show, exit_code=code, problems=tuple(problems))

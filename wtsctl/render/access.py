@@ -146,10 +146,19 @@ def _writing(asked: Asked, access: Access, namespace: str, docs: list[Document])
     if accounts:
         yield _rule([""], ["serviceaccounts"], ["create", "patch", "delete"], accounts)
     yield _rule([""], ["serviceaccounts"], ["list", "watch"] if accounts else ["list"])
+    if namespace == asked.catalog.defaults.namespace:
+        yield from _keeping(asked.catalog.name)
     # Its own rights it may see, to find that they are as they should be, and not change.
     if namespace == (access.namespace or asked.catalog.defaults.namespace):
         yield _rule([""], ["serviceaccounts"], ["get"], [access.name])
     yield _rule([_RBAC], ["rolebindings", "roles"], ["get"], [access.name])
+
+
+def _keeping(catalog: str) -> Iterator[Rule]:
+    """What wtsctl keeps of a catalog in its own namespace: the lock of whoever is at work."""
+    # What is created has no name yet, to the API server's access control.
+    yield _rule(["coordination.k8s.io"], ["leases"], ["create"])
+    yield _rule(["coordination.k8s.io"], ["leases"], ["get", "patch", "delete"], [f"wtsctl-{catalog}"])
 
 
 def _cluster_role(own: str, unbound: Iterable[Document]) -> Iterator[Rule]:

@@ -11,6 +11,7 @@ from wtsctl.errors import Problem
 from wtsctl.health.wait import Verdict
 from wtsctl.plan.prune import STAGE
 from wtsctl.report.models import model_data, phase_text, plain_table, show_findings, span
+from wtsctl.report.preflight import records_data
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from wtsctl.cluster.observe import Evidence
     from wtsctl.cluster.prune import Pruned
     from wtsctl.health.wait import Waited
+    from wtsctl.plan.preflight.record import Record
     from wtsctl.report.changes import ChangeReport
     from wtsctl.report.terminal import Terminal
 
@@ -73,6 +75,7 @@ class DeployReport:
         dry_run: whether nothing was changed.
         plan: what was to be done; None where it did not come to that.
         pruned: what became of each object that the catalog no longer has; empty without --prune.
+        checked: what the checks before it found.
     """
 
     applied: ApplyResult
@@ -83,6 +86,7 @@ class DeployReport:
     dry_run: bool
     plan: ChangeReport | None = None
     pruned: Sequence[Pruned] = ()
+    checked: Sequence[Record] = ()
 
     def data(self) -> dict[str, Any]:
         """The `data` of `deploy -o json`; docs/reference/status-fields.md describes the fields."""
@@ -120,6 +124,7 @@ class DeployReport:
                 for name, one in self.waited.items()
             ],
             "warnings": list(self.warnings),
+            "preflight": records_data(one for one in self.checked if one.counts),
         }
 
     def show(self, terminal: Terminal) -> None:

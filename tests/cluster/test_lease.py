@@ -1,0 +1,193 @@
+"""Two at work on one catalog: one writes, the other says who does; on a real API server."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Thread, Timer
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.cluster.conftest import namespace
+from tests.command import environment
+from wtsctl.cluster import objects
+from wtsctl.cluster.discovery import DEPLOYMENT
+from wtsctl.cluster.faults import ApiRefused
+from wtsctl.cluster.lease import LEASE, Holder, Lease
+from wtsctl.errors import ClusterLocked
+
+if TYPE_CHECKING:
+    from tests.cluster.conftest import Forwarder, MakeCatalog
+    from tests.command import Wtsctl
+    from wtsctl.cluster.client import Client
+
+pytestmark = pytest.mark.cluster
+
+
+class Locks:
+    """Locks on one catalog as several machines would ask for them; what they say is kept."""
+
+    def __init__(self, client: Client, space: str) -> None:
+        self.client, self.space = client, space
+        self.said: list[str] = []
+        self.held: list[Lease] = []
+
+    def __call__(self, who: str, *, process: str = "", seconds: float = 1.0) -> Lease:
+        """A lock to be asked for by a holder of this name."""
+        holder = Holder(who, f"run-{who}", process)
+        told = self.said.append
+        lock = Lease(self.client, self.space, "it", told, told, holder=holder, seconds=seconds)
+        self.held.append(lock)
+        return lock
+
+
+@pytest.fixture
+def locks(client: Client, space: str) -> Iterator[Locks]:
+    """Locks in a namespace that is there; all are given back."""
+    namespace(client, space)
+    made = Locks(client, space)
+    yield made
+    for one in made.held:
+        one.release()
+
+
+def test_exactly_one_of_many_gets_it(locks: Locks) -> None:
+    """Of eight who ask at once one holds the Lease, and the others are told who, since when, and when it said so."""
+    got: list[str] = []
+    errors: list[ClusterLocked] = []
+
+    def ask(who: str) -> None:
+        try:
+            locks(who, seconds=2).acquire(0)
+            got.append(who)
+        except ClusterLocked as error:
+            errors.append(error)
+
+    threads = [Thread(target=ask, args=(f"ask{at}",)) for at in range(8)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert (len(got), len(errors)) == (1, 7)
+    for error in errors:
+        assert error.problems[0].code == "cluster.locked"
+        assert f"{got[0]}, since 20" in error.problems[0].message
+        assert "last renewed 20" in error.problems[0].message
+        assert "--lock-timeout" in error.problems[0].hint
+
+
+def test_one_that_waits_gets_it_once_it_is_given_back(locks: Locks) -> None:
+    """With patience it is waited for, with a word about that; given back it is there at once."""
+    first, second = locks("first"), locks("second")
+    assert first.acquire(0) is False
+    Timer(1.5, first.release).start()
+    began = time.monotonic()
+    assert second.acquire(30) is True
+    assert 1 < time.monotonic() - began < 5
+    assert "first, since" in locks.said[0]
+    second.check()
+
+
+def test_a_holder_that_was_killed_is_replaced(locks: Locks, client: Client, space: str) -> None:
+    """A Lease that nobody renews is taken once its time is over, however old or new its own clock says that it is."""
+    spec = {"holderIdentity": "gone", "leaseDurationSeconds": 1, "renewTime": "2099-01-01T00:00:00.000000Z"}
+    body = {"metadata": {"name": "wtsctl-it"}, "apiVersion": LEASE.api_version, "kind": "Lease", "spec": spec}
+    client.exchange("POST", LEASE.path(space), body=body)
+    began = time.monotonic()
+    lock = locks("next")
+    assert lock.acquire(0) is True
+    assert time.monotonic() - began >= 1
+    assert "looking whether the holder" in locks.said[0]
+    assert locks.said[-1] == "took the lock over from gone, which is gone"
+    there = objects.get(client, LEASE, space, "wtsctl-it")["spec"]
+    assert (there["holderIdentity"], there["leaseTransitions"]) == ("next", 1)
+    lock.release()
+    with pytest.raises(ApiRefused, match="not found"):
+        objects.get(client, LEASE, space, "wtsctl-it")
+
+
+def test_a_lost_lock_is_noticed(locks: Locks, client: Client, space: str) -> None:
+    """Whoever had its Lease deleted, or taken, hears of it before writing on, and does not delete the other's."""
+    first, second = locks("first", seconds=60), locks("second", seconds=60)
+    first.acquire(0)
+    objects.delete(client, LEASE, space, "wtsctl-it")
+    second.acquire(0)
+    time.sleep(0.6)
+    with pytest.raises(ClusterLocked, match="the lock was lost: second holds it now") as caught:
+        first.check()
+    assert caught.value.problems[0].code == "cluster.lock-lost"
+    first.release()
+    second.check()
+
+
+@contextmanager
+def started(wtsctl: Wtsctl, forwarder: Forwarder, client: Client, space: str, *given: str) -> Iterator[Any]:
+    """A deploy that is at work: slow by its proxy, the lock in its hands."""
+    slow = type(wtsctl)(wtsctl.catalog, forwarder.kubeconfig)
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL}
+    with subprocess.Popen(slow.arguments("deploy", *given), **pipes, text=True, env=environment()) as process:
+        try:
+            while process.poll() is None and not objects.list_all(client, LEASE, space)[0]:
+                time.sleep(0.1)
+            yield process
+        finally:
+            process.kill()
+
+
+def test_two_deploys_at_once(catalog: MakeCatalog, forwarder: Forwarder, client: Client, space: str) -> None:
+    """One goes on; the other ends with exit 4 and says who is at work; a third waits, plans again and goes on too."""
+    namespace(client, space)
+    forwarder.passing.clear()
+    wtsctl = catalog("only")
+    with started(wtsctl, forwarder, client, space, "--no-wait") as first:
+        arguments = wtsctl.arguments("deploy", "--lock-timeout", "60s")
+        pipes: dict[str, Any] = {"stderr": subprocess.PIPE, "stdout": subprocess.DEVNULL, "text": True}
+        with subprocess.Popen(arguments, stdin=subprocess.DEVNULL, env=environment(), **pipes) as third:
+            refused = wtsctl.json("deploy")
+            assert first.poll() is None
+            assert refused.code == 4
+            assert refused.errors[0]["code"] == "cluster.locked"
+            assert f"pid {first.pid} as " in refused.errors[0]["message"]
+            assert set(refused.outcomes.values()) == {"unchanged", "not-applied"}
+            forwarder.passing.set()
+            assert first.wait(30) == 0
+            said = third.communicate(timeout=60)[1]
+            assert third.returncode == 0, said
+    assert "waiting for the lock: " in said or "looking whether" in said
+    assert "planning again" in said
+    assert objects.list_all(client, LEASE, space)[0] == []
+
+
+def test_killed_and_deployed_again(catalog: MakeCatalog, forwarder: Forwarder, client: Client, space: str) -> None:
+    """After kill -9 the next deploy from the same machine takes the lock over at once, and says so."""
+    namespace(client, space)
+    forwarder.passing.clear()
+    wtsctl = catalog("only")
+    with started(wtsctl, forwarder, client, space) as killed:
+        killed.kill()
+    forwarder.passing.set()
+    again = wtsctl.json("deploy")
+    assert again.code == 0, again.stderr
+    assert f"pid {killed.pid} " in again.stderr
+    assert "looking whether" not in again.stderr
+
+
+def test_a_deploy_that_lost_the_lock_stops(
+    catalog: MakeCatalog, forwarder: Forwarder, client: Client, space: str
+) -> None:
+    """Between two stages a deploy whose Lease was deleted stops, and says what it did not apply."""
+    namespace(client, space)
+    forwarder.passing.clear()
+    more = "platform: {podDisruptionBudgets: off, networkPolicy: {mode: on, apiServer: []}}\n"
+    with started(catalog("only", more=more), forwarder, client, space, "--no-wait", "-o", "json") as process:
+        objects.delete(client, LEASE, space, f"wtsctl-{space}")
+        time.sleep(0.6)
+        forwarder.passing.set()
+        said = process.communicate(timeout=60)[0]
+    assert process.returncode == 4
+    assert '"cluster.lock-lost"' in said
+    assert "someone deleted it" in said
+    assert objects.list_all(client, DEPLOYMENT, space)[0] == []
