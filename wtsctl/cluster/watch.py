@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 # The server ends a watch after this; it bounds how long a connection that died silently goes unnoticed.
 _WATCH_SECONDS = 60
 _REOPEN_SECONDS = 0.1
+# A watch that ends before this and said nothing new is no watch; after so many of them the objects are listed, since
+# something on the way, such as a gateway that holds answers back, may never let an event through.
+_SHORT_SECONDS, _SHORT_ONES = 1.0, 3
 # For how long the threads are waited for at the end; one in the middle of a request is left behind.
 _JOIN_SECONDS = 1.0
 _FORBIDDEN, _NOT_FOUND, _GONE, _TOO_MANY = 403, 404, 410, 429
@@ -61,11 +64,42 @@ class _Followed:
     listed: bool = False
 
 
+@dataclass(slots=True)
+class _Progress:
+    """How far one selection was followed.
+
+    Attributes:
+        version: to watch from; empty: it has to be listed.
+        pause: seconds until it is asked again.
+    """
+
+    version: str = ""
+    pause: float = 0.0
+    _delay: float = _FIRST_DELAY
+    _short: int = 0
+
+    def ended(self, *, short: bool) -> None:
+        """A watch ended, or broke off; `short`: at once, and nothing new was heard."""
+        if not short:
+            self.pause, self._delay, self._short = _REOPEN_SECONDS, _FIRST_DELAY, 0
+            return
+        self._short += 1
+        # A server that ends every watch at once must not make us ask without pause.
+        self.refused(gone=self._short % _SHORT_ONES == 0)
+
+    def refused(self, *, gone: bool = False) -> None:
+        """There was no watch; `gone`: it cannot go on from where it stopped."""
+        if gone:
+            self.version = ""
+        self.pause, self._delay = self._delay, min(self._delay * 2, _LONGEST_DELAY)
+
+
 class Follower:
     """Objects kept up to date by watches, each in a thread of its own, until the `with` block ends.
 
     A watch that breaks is opened again where it stopped, and listed anew where the server has forgotten that
-    point (410). While the API server cannot be reached the last known objects stay, and `trouble` says so.
+    point (410), or where watches tell nothing. While the API server cannot be reached the last known objects stay,
+    and `trouble` says so.
     """
 
     def __init__(self, client: Client, selections: Iterable[Selection]) -> None:
@@ -133,37 +167,41 @@ class Follower:
         self._changes.put(None)
 
     def _follow(self, selection: Selection) -> None:
-        version, delay = "", _FIRST_DELAY
+        at = _Progress()
         while not self._stop.is_set():
             try:
-                if not version:
-                    version = self._list(selection)
-                version = self._watch(selection, version)
-                delay = _FIRST_DELAY
-                # A server that ends every watch at once must not make us ask without pause.
-                self._stop.wait(_REOPEN_SECONDS)
-                continue
+                if not at.version:
+                    at.version = self._list(selection)
+                began, before = time.monotonic(), at.version
+                at.version = self._watch(selection, at.version)
+                at.ended(short=at.version == before and time.monotonic() - began < _SHORT_SECONDS)
             except ApiRefused as error:
-                if error.status == _GONE:
-                    version = ""
-                elif selection.dispensable and error.status == _FORBIDDEN:
-                    self._spare(selection)
+                if not self._goes_on(selection, error):
                     return
-                elif self._passing(selection, error):
-                    self._note(selection, error)
-                elif selection.optional and error.status == _NOT_FOUND:
-                    self._set(selection, {})
-                    return
-                else:
-                    self._end(error)
-                    return
+                at.refused(gone=error.status == _GONE)
             except ClusterUnreachable as error:
                 self._note(selection, error)
+                at.refused()
             except ClusterError as error:
                 self._end(error)
                 return
-            self._stop.wait(delay)
-            delay = min(delay * 2, _LONGEST_DELAY)
+            self._stop.wait(at.pause)
+
+    def _goes_on(self, selection: Selection, error: ApiRefused) -> bool:
+        """Whether to ask again after a refusal."""
+        if error.status == _GONE:
+            return True
+        if selection.dispensable and error.status == _FORBIDDEN:
+            self._spare(selection)
+            return False
+        if self._passing(selection, error):
+            self._note(selection, error)
+            return True
+        if selection.optional and error.status == _NOT_FOUND:
+            self._set(selection, {})
+        else:
+            self._end(error)
+        return False
 
     def _spare(self, selection: Selection) -> None:
         """Go on with what is known of it."""
@@ -214,7 +252,6 @@ class Follower:
             if not self._stop.is_set():
                 # Broken in the middle: go on from the last version heard.
                 self._note(selection, ClusterUnreachable(f"a watch broke: {error}", where=where))
-                self._stop.wait(_FIRST_DELAY)
         finally:
             with self._lock:
                 self._open.pop(selection, None)
@@ -223,11 +260,17 @@ class Follower:
 
     def _take(self, selection: Selection, line: bytes, version: str, where: str) -> str:
         event = json.loads(line)
-        kind, item = event.get("type"), event.get("object") or {}
+        kind, item = (event.get("type"), event.get("object")) if isinstance(event, dict) else (None, None)
+        if not isinstance(item, dict):
+            raise _no_event(line)
         if kind == "ERROR":
-            code = int(item.get("code") or 500)
-            raise ApiRefused(code, str(item.get("reason", "")), str(item.get("message", "")), where=where)
-        version = str(item.get("metadata", {}).get("resourceVersion") or version)
+            code = item.get("code")
+            status = code if isinstance(code, int) else 500
+            raise ApiRefused(status, str(item.get("reason", "")), str(item.get("message", "")), where=where)
+        metadata = item.get("metadata")
+        if not isinstance(metadata, dict) or not (metadata.get("name") or kind == "BOOKMARK"):
+            raise _no_event(line)
+        version = str(metadata.get("resourceVersion") or version)
         if kind == "BOOKMARK":
             return version
         item.setdefault("apiVersion", selection.kind.api_version)
@@ -256,3 +299,7 @@ class Follower:
         with self._lock:
             self._fatal = error
         self._changes.put(None)
+
+
+def _no_event(line: bytes) -> ValueError:
+    return ValueError(f"it said what is no event: {line[:80].decode(errors='replace')}")

@@ -86,7 +86,7 @@ def delete(
         within, patience = seconds(timeout, "--timeout"), patience_of(lock_timeout)
         loaded = read_catalog(file, profile)
         chosen = select(loaded.workloads, models or ())
-        client = Client(connect(kubeconfig, context))
+        client = Client(connect(kubeconfig, context), told=screen.note)
         instances = {one.object_name for one in chosen} if models else None
         catalog = loaded.catalog
         lease = Lease(client, catalog.defaults.namespace, catalog.name, screen.note, screen.warn)

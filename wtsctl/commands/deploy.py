@@ -131,6 +131,7 @@ def deploy(
         from wtsctl.commands.planned import Place, recreating
         from wtsctl.commands.preflight import Preflight, names
         from wtsctl.commands.readiness import Looked
+        from wtsctl.commands.recording import Recorder, about
         from wtsctl.commands.rollout import Run, rollout
         from wtsctl.errors import UsageError
 
@@ -141,7 +142,7 @@ def deploy(
         wanted = Wanted(models or (), role or (), only or (), file, profile, templates)
         loaded, chosen = read(wanted)
         mine = members(wanted, loaded, prune=prune)
-        client = Client(connect(kubeconfig, context), connections=max(16, parallel))
+        client = Client(connect(kubeconfig, context), connections=max(16, parallel), told=screen.note)
         screen.note(f"deploying {loaded.catalog.name} to {client.connection.host}")
         discovery = Discovery(client)
         manifests = desired(wanted, (loaded, chosen), client, discovery, screen, look_only=preflight_only)
@@ -165,6 +166,7 @@ def deploy(
             place,
             looked,
             screen,
+            Recorder(client, about(wanted, loaded), screen),
             within,
             patience,
             wait=not (no_wait or dry_run) and bool(looked.subjects),

@@ -70,7 +70,7 @@ def diff(
 
         wanted = Wanted(models or (), role or (), only or (), file, profile, templates)
         found = read(wanted)
-        client = Client(connect(kubeconfig, context))
+        client = Client(connect(kubeconfig, context), told=screen.note)
         screen.detail(f"comparing {found[0].catalog.name} with {client.connection.host}")
         compared, membership, plan = foreseen(wanted, found, client, screen, check_new=True)
         states: list[tuple[Mapping[str, Any] | None, Mapping[str, Any] | None]]

@@ -136,7 +136,7 @@ def _inventory(
     from wtsctl.errors import ClusterRefused
 
     try:
-        client = Client(connect(kubeconfig, context))
+        client = Client(connect(kubeconfig, context), told=screen.note)
     except NotConfigured:
         if context is not None:
             raise

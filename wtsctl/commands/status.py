@@ -53,7 +53,7 @@ def status(
         within = seconds(probe_timeout, "--probe-timeout")
         loaded = read_catalog(file, profile)
         looked = Looked(loaded, select(loaded.workloads, models or ()), llama_stack=not models)
-        client = Client(connect(kubeconfig, context))
+        client = Client(connect(kubeconfig, context), told=screen.note)
         screen.detail(f"asking {client.connection.host} ({client.connection.source})")
         index = Index.of(look(client, looked.selections))
         alive = {one.name: looked.endpoints[one.name] for one in looked.subjects if assess(one, index).endpoints}
