@@ -151,14 +151,16 @@ def test_deploy_level(make: Any, client: Client, space: str, catalog: MakeCatalo
     assert again.code == 0, again.stderr
     assert set(again.outcomes.values()) == {"unchanged"}
     third = catalog("first", "third", more=around("deploy", space), **MODEL)
-    changed = ci(third).json("deploy")
+    changed = ci(third).json("deploy", "--prune")
     assert changed.code == 0, changed.stderr
     assert changed.outcomes[f"{space}/Deployment/third"] == "created"
+    assert changed.outcomes[f"{space}/Deployment/second"] == "pruned"
+    assert changed.data["plan"]["left"] == []
     assert mine("status").code == 0
     asked = mine.json("smoke-test", "first")
     assert asked.code != 4
     assert "forbidden" not in (asked.stdout + asked.stderr).lower()
-    assert mine("delete", "second", "--yes").code == 0
+    assert ci(third)("delete", "third", "--yes").code == 0
     gone = mine.json("delete", "--yes")
     assert gone.code == 0, gone.stderr
     kept = {identity for identity, outcome in gone.outcomes.items() if outcome == "kept"}

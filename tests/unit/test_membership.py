@@ -140,8 +140,8 @@ def test_what_is_listed_and_what_is_asked_for_by_name() -> None:
     assert places(found, by_name={"Secret"}) == Scope(
         frozenset({("v1", "Service", "s")}), frozenset({("v1", "Secret", "s", "x"), ("v1", "Namespace", "", "s")})
     )
-    assert (SCOPE | Scope()).covers(SCOPE)
-    assert not Scope().covers(SCOPE)
+    assert (SCOPE | Scope()) - Scope() == SCOPE
+    assert Scope() - SCOPE == SCOPE - SCOPE == Scope()
 
 
 LABELS = {

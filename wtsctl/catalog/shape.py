@@ -88,7 +88,8 @@ def _fault(error: ErrorDetails, entry: type[Entry], root: Node) -> Fault:
         words = [word.strip("'") for word in re.findall(r"'[^']*'|[0-9]+", context["expected"])]
         hint = suggestion(node.text, words) if isinstance(node, Scalar) else ""
         return Fault(Code.VALUE, path, f"expected {one_of(words)}, got {got}", hint)
-    return Fault(Code.VALUE, path, _value(kind, context, error["msg"], got), at_key=at_key)
+    hint = "to take away all that was deployed: `wtsctl delete`" if path == ("models",) and kind == "too_short" else ""
+    return Fault(Code.VALUE, path, _value(kind, context, error["msg"], got), hint, at_key=at_key)
 
 
 # What a value should have been, from the error's context.

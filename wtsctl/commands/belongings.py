@@ -42,9 +42,13 @@ def belongings(catalog: Catalog, selected: Collection[str] | None) -> Belongings
     further: list[tuple[str, str]] = []
     if asked.whole:
         stack = catalog.llama_stack
+        home = catalog.defaults.namespace
+        others.append(home)
+        # The record of what belongs to the catalog: see plan/membership.py.
+        named.append(("ConfigMap", home, f"wtsctl-{catalog.name}"))
         # Also of one that is no longer enabled.
         spaces += [stack.namespace, *stack.also_in] if stack else []
-        others = [agent.namespace for agent in catalog.agents if agent.image]
+        others += [agent.namespace for agent in catalog.agents if agent.image]
         documents = list(catalog.extra)
         further = [(str(one["apiVersion"]), str(one["kind"])) for one in documents]
         others += [str(space) for one in documents if (space := one["metadata"].get("namespace"))]

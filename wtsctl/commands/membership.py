@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from wtsctl.catalog.load import LoadedCatalog
     from wtsctl.cluster.applyset import Leftovers, Record
@@ -86,10 +86,13 @@ class Membership:
 
     def __init__(self, members: Members, prepared: Prepared, record: Record, found: Leftovers) -> None:
         from wtsctl.cluster.applyset import wanted_scope
+        from wtsctl.plan.membership import Scope
 
         self.members, self.found = members, found
         self._prepared, self._record = prepared, record
         self._wanted = wanted_scope(prepared)
+        # What another deploy has recorded since, and this one has not looked at.
+        self._later = Scope()
 
     @property
     def prunes(self) -> bool:
@@ -101,6 +104,8 @@ class Membership:
         """Whether something is to be deleted or recorded."""
         from wtsctl.plan.membership import is_current, parent
 
+        if self._record.problem:
+            return self.prunes
         scopes = [self._record.scope | self._wanted]
         if self.members.whole:
             scopes.append(self._staying(self.found.removed))
@@ -132,9 +137,14 @@ class Membership:
         Raises:
             ClusterError: the cluster cannot be spoken to, or refuses it.
         """
-        from wtsctl.cluster.applyset import write
+        from wtsctl.cluster.applyset import read, write
 
-        known = self._record.problem is None
+        if not self.writes:
+            return
+        known, looked_at = self._record.problem is None, self._record.scope
+        if known:
+            self._record = read(client, self.members.home)
+            self._later = self._record.scope - looked_at
         self._record = write(client, self._record, self._record.scope | self._wanted)
         if self._record.problem and known:
             home = self.members.home
@@ -143,8 +153,15 @@ class Membership:
                 f"may be found once it no longer has them: {self._record.problem.message}"
             )
 
-    def finish(self, client: Client, labels: str, screen: Terminal) -> PruneResult:
-        """Delete what is no longer wanted, where that is asked for; then record where objects are now."""
+    def finish(self, client: Client, labels: str, screen: Terminal, check: Callable[[], None]) -> PruneResult:
+        """Delete what is no longer wanted, where that is asked for; then record where objects are now.
+
+        Args:
+            client: the cluster.
+            labels: the selector of what is the catalog's.
+            screen: hears of it.
+            check: called before; a ClusterError from it means that nothing may be written any more.
+        """
         from dataclasses import replace
 
         from wtsctl.cluster.applyset import write
@@ -153,6 +170,12 @@ class Membership:
         from wtsctl.report.deploy import pruned_line
 
         result, staying = PruneResult(), self.found.removed
+        if not self.writes:
+            return result
+        try:
+            check()
+        except ClusterError as error:
+            return replace(PruneResult.foreseen(staying if self.prunes else (), refused=True), error=error)
         if self.prunes:
             result = prune(
                 client,
@@ -178,7 +201,7 @@ class Membership:
         from wtsctl.cluster.prepare import BY_NAME
         from wtsctl.plan.membership import places
 
-        return self._wanted | self.found.staying | places((item for _, item in removed), by_name=BY_NAME)
+        return self._later | self._wanted | self.found.staying | places((item for _, item in removed), by_name=BY_NAME)
 
 
 def members(wanted: Wanted, loaded: LoadedCatalog, *, prune: bool = False) -> Members:

@@ -91,8 +91,8 @@ def _applied(run: Run, plan: Planned) -> Result:
     from wtsctl.cluster.apply import ApplyResult, apply_all
     from wtsctl.commands.planned import planned
     from wtsctl.commands.writing import Writing
-    from wtsctl.errors import ClusterError, ExitCode, Problem
-    from wtsctl.report.deploy import applied_line, counts
+    from wtsctl.errors import ExitCode
+    from wtsctl.report.deploy import applied_line
 
     def told(one: Applied) -> None:
         run.screen.detail(applied_line(one))
@@ -116,7 +116,17 @@ def _applied(run: Run, plan: Planned) -> Result:
             writing.again(plan)
             applied = write(plan)
         finished = applied.complete and not (applied.interrupted or applied.error)
-        pruned = plan.membership.finish(run.place.client, run.place.labels, run.screen) if finished else None
+        pruned = None
+        if finished:
+            pruned = plan.membership.finish(run.place.client, run.place.labels, run.screen, writing.go_on)
+    return _ended(run, plan, applied, pruned)
+
+
+def _ended(run: Run, plan: Planned, applied: ApplyResult, pruned: PruneResult | None) -> Result:
+    """Say what was written, and wait for the models where all of it was."""
+    from wtsctl.errors import ClusterError, ExitCode, Problem
+    from wtsctl.report.deploy import counts
+
     run.screen.note(f"applied: {counts(applied.objects)}")
     for one in applied.objects:
         if one.manifest.kind == "Secret" and one.note:

@@ -75,9 +75,8 @@ class Scope:
     def __or__(self, other: Scope) -> Scope:
         return Scope(self.lists | other.lists, self.named | other.named)
 
-    def covers(self, other: Scope) -> bool:
-        """Whether nothing of another scope lies outside of this one."""
-        return self.lists >= other.lists and self.named >= other.named
+    def __sub__(self, other: Scope) -> Scope:
+        return Scope(self.lists - other.lists, self.named - other.named)
 
 
 def applyset_id(name: str, namespace: str, kind: str = "ConfigMap", group: str = "") -> str:
