@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from wtsctl.printable import printable
+from wtsctl.report.columns import aligned
 from wtsctl.streams import discard
 
 if TYPE_CHECKING:
@@ -80,6 +81,13 @@ class Terminal:
     def print(self, renderable: RenderableType) -> None:
         """A table or text on stdout."""
         console = self.console()
+        if (
+            not sys.stdout.isatty()
+            and console.color_system is None
+            and (lines := aligned(renderable, console.width)) is not None
+        ):
+            self.write(lines)
+            return
         # rich itself would end the process when the reader of stdout has gone.
         with console.capture() as captured:
             console.print(renderable)
