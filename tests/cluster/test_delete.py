@@ -136,7 +136,7 @@ def test_objects_without_our_labels_stay(catalog: MakeCatalog, client: Client, s
 def test_volumes_are_named_aloud_and_can_be_kept(catalog: MakeCatalog, client: Client, space: str) -> None:
     """--keep-cache keeps the claim and its namespace; without it the claim's data is said to go."""
     wtsctl = catalog("only", runtime="vllm", model="org/model", more="cache: {claim: weights, size: 1Gi}\n")
-    wtsctl("deploy")
+    wtsctl("deploy", "--ignore-preflight-errors", "storage-class")
     kept = wtsctl.json("delete", "--yes", "--keep-cache")
     assert kept.code == 0
     assert kept.outcomes[f"{space}/PersistentVolumeClaim/weights"] == "kept"

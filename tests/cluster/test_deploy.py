@@ -213,7 +213,8 @@ def test_a_failing_stage_is_the_last(catalog: MakeCatalog, client: Client, space
     namespace(client, space)
     quota(client, space, {"persistentvolumeclaims": "0"})
     wtsctl = catalog("only", runtime="vllm", model="org/model", more="cache: {claim: weights, size: 1Gi}\n")
-    done = wtsctl.json("deploy")
+    # As where the quota becomes too small between the checks and the apply.
+    done = wtsctl.json("deploy", "--ignore-preflight-errors", "all")
     assert done.code == 4
     assert done.outcomes == {
         f"Namespace/{space}": "unchanged",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -92,6 +93,7 @@ STANDARD = named("standard", kind="StorageClass")
 DEFAULT = named("fast", kind="StorageClass")
 DEFAULT["metadata"]["annotations"] = {"storageclass.kubernetes.io/is-default-class": "true"}
 VOLUME = named("pv", kind="PersistentVolume", spec={"storageClassName": "slow"}, status={"phase": "Available"})
+KEPT = {**VOLUME, "spec": {**VOLUME["spec"], "claimRef": {"namespace": "llm", "name": "another"}}}
 EXTERNAL = named("anything", kind="ExternalSecret", spec={"target": {"name": "token"}})
 GPU_POD = step(deployment(pod(**GPU)))
 READS = step(deployment(pod(**SECRET)))
@@ -167,9 +169,22 @@ CASES: list[tuple[str, str, Facts, Sequence[Step], str]] = [
     ),
     ("storage-class", "error", replace(FACTS, classes=[STANDARD]), [NEEDS_CLAIM], "has no default"),
     ("storage-class", "ok", replace(FACTS, classes=[DEFAULT]), [NEEDS_CLAIM], "the default"),
-    ("storage-class", "error", replace(FACTS, classes=[DEFAULT]), [step(claim(storageClassName="slow"))], "StorageClass slow"),
+    (
+        "storage-class",
+        "error",
+        replace(FACTS, classes=[DEFAULT]),
+        [step(claim(storageClassName="slow"))],
+        "StorageClass slow",
+    ),
     ("storage-class", "ok", replace(FACTS, classes=[STANDARD]), [step(claim(storageClassName="standard"))], "standard"),
     ("storage-class", "ok", replace(FACTS, volumes=[VOLUME]), [step(claim(storageClassName="slow"))], "is free"),
+    (
+        "storage-class",
+        "error",
+        replace(FACTS, volumes=[KEPT]),
+        [step(claim(storageClassName="slow"))],
+        "no PersistentVolume is free",
+    ),
     ("storage-class", "warning", replace(FACTS, volumes=NotRead("no")), [NEEDS_CLAIM], "is not known: no"),
     ("storage-class", "skipped", FACTS, [step(claim(), live=claim())], "no volume is new"),
     ("secrets", "error", replace(FACTS, secrets={("llm", "token"): None}), [READS], "one would not start"),
@@ -194,7 +209,7 @@ CASES: list[tuple[str, str, Facts, Sequence[Step], str]] = [
         "error",
         replace(FACTS, quotas={"llm": [quota({"requests.nvidia.com/gpu": "4"}, {"requests.nvidia.com/gpu": "3"})]}),
         [GPU_POD],
-        "2 more are asked for, and 1 is free",
+        "2 more asked for, 1 free",
     ),
     ("quota", "ok", replace(FACTS, quotas={"llm": [quota({"requests.nvidia.com/gpu": "2"})]}), [GPU_POD], "room"),
     (
@@ -227,7 +242,7 @@ CASES: list[tuple[str, str, Facts, Sequence[Step], str]] = [
         "error",
         replace(FACTS, quotas={"llm": [quota({"count/deployments.apps": "0"})]}),
         [step(deployment(POD))],
-        "1 more is asked for, and none is free",
+        "1 more asked for, none free",
     ),
     (
         "quota",
@@ -396,6 +411,28 @@ def test_the_report(capsys: pytest.CaptureFixture[str]) -> None:
     assert "\x1b" not in whole.out + short
     assert report.failed
     assert report.data()["summary"] == {"ok": 5, "warning": 0, "error": 1, "skipped": 4}
+
+
+def test_what_is_alike_is_said_once() -> None:
+    """Forty models that lack the same are one warning with the first names; in JSON each has its own record."""
+    steps = []
+    for at in range(40):
+        doc = deployment(pod(**GPU))
+        steps.append(step({**doc, "metadata": {**doc["metadata"], "name": f"m{at}"}}))
+    records = found("gpus", replace(FACTS, nodes=[]), *steps)
+    assert len(PreflightReport(records).data()["checks"]) == 40
+    (said,) = warnings(records)
+    assert said.startswith("warning: llm/Deployment/m0, llm/Deployment/m1 and 38 more: there are no nodes")
+
+
+def test_the_page_is_written_from_the_checks() -> None:
+    """docs/reference/preflight.md is what the program says, and has every anchor that a hint points to."""
+    root = Path(server.__file__).parents[3]
+    written = runpy.run_path(str(root / "docs/reference/generate_preflight.py"))["page"]()
+    assert (root / "docs/reference/preflight.md").read_text() == written, "run `make docs`"
+    for one in CHECKS:
+        page, _, anchor = one.docs.partition("#")
+        assert f"### {anchor}\n" in (root / page).read_text()
 
 
 def test_the_tested_version_is_the_sandbox() -> None:

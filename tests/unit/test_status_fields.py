@@ -19,11 +19,14 @@ from wtsctl.health.state import Phase
 from wtsctl.health.wait import Verdict, Waited
 from wtsctl.plan.changes import Action, Change, Field
 from wtsctl.plan.impact import Effect, Impact
+from wtsctl.plan.preflight.record import ok
+from wtsctl.plan.preflight.server import VERSION
 from wtsctl.render.job import Stage
 from wtsctl.render.manifest import Manifest
 from wtsctl.report.changes import ChangeReport
 from wtsctl.report.delete import delete_data
 from wtsctl.report.deploy import DeployReport
+from wtsctl.report.preflight import PreflightReport
 from wtsctl.report.status import status_data
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -56,6 +59,7 @@ def documents() -> list[dict[str, Any]]:
     return [
         status_data([health], endpoints, evidence),
         DeployReport(applied, waited, endpoints, evidence, ["w"], dry_run=False, plan=plan).data(),
+        PreflightReport([ok(VERSION, "v1.36.3")]).data(),
         delete_data([Target(DEPLOYMENT, "llm", "ready", "uid", Fate.DELETED)], ["left"]),
     ]
 

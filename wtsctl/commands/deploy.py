@@ -143,7 +143,8 @@ def deploy(
         loaded, chosen = read(wanted)
         mine = members(wanted, loaded, prune=prune)
         client = Client(connect(kubeconfig, context), connections=max(16, parallel), told=screen.note)
-        screen.note(f"deploying {loaded.catalog.name} to {client.connection.host}")
+        doing = "checking" if preflight_only else "deploying"
+        screen.note(f"{doing} {loaded.catalog.name} to {client.connection.host}")
         discovery = Discovery(client)
         manifests = desired(wanted, (loaded, chosen), client, discovery, screen, look_only=preflight_only)
         stack = not wanted.some and wanted.has(Part.LLAMA_STACK)

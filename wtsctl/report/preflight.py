@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from wtsctl.errors import Problem
 from wtsctl.plan.preflight.record import Outcome
+from wtsctl.plan.wording import few
 from wtsctl.printable import printable
 
 if TYPE_CHECKING:
@@ -33,9 +34,17 @@ def warnings(records: Iterable[Record]) -> list[str]:
     """The warnings, as a command says them."""
     return [
         f"warning: {Problem('', one.message, one.where, _hint(one))}"
-        for one in records
+        for one in _alike(records)
         if one.outcome is Outcome.WARNING
     ]
+
+
+def _alike(records: Iterable[Record]) -> list[Record]:
+    """Records that say the same of several objects as one, with the first of their names."""
+    found: dict[Record, list[str]] = {}
+    for one in records:
+        found.setdefault(replace(one, where=""), []).append(one.where)
+    return [replace(one, where=few([where for where in found[one] if where])) for one in found]
 
 
 def _hint(one: Record) -> str:
@@ -95,7 +104,7 @@ class PreflightReport:
         from rich.text import Text
 
         lines = Text()
-        for category, group in groupby(self.records, key=lambda one: one.check.category):
+        for category, group in groupby(_alike(self.records), key=lambda one: one.check.category):
             lines.append(f"{category}\n", style="bold")
             for one in group:
                 lines.append(f"  {one.outcome.value:<8}", style=_STYLES[one.outcome])
@@ -111,7 +120,7 @@ class PreflightReport:
 
     def show_short(self, terminal: Terminal) -> None:
         """A line for each record that is not well: warnings, errors, and what could not be looked at."""
-        for one in self.records:
+        for one in _alike(self.records):
             if one.counts or (one.outcome is Outcome.SKIPPED and not one.idle):
                 terminal.write(f"{one.outcome.value} {_named(one)} ({one.check.docs})\n")
         terminal.note(self.summary)

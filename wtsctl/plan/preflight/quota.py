@@ -113,7 +113,7 @@ def _one(
 def _short(key: str, free: int, wanted: int) -> str:
     resource = key.rpartition(".")[2] if key.endswith((".cpu", ".memory")) else key
     left = amount_text(resource, max(free, 0)) if free > 0 else "none"
-    return f"{key}: {amount_text(resource, wanted)} more {'is' if wanted == 1 else 'are'} asked for, and {left} is free"
+    return f"{key}: {amount_text(resource, wanted)} more asked for, {left} free"
 
 
 def _more(steps: Sequence[Step], everything: Sequence[Step], *, rollout: bool) -> dict[str, int]:

@@ -102,5 +102,7 @@ def storage(facts: Facts, steps: Sequence[Step]) -> Iterator[Record]:
 
 
 def _free(volume: Object, claim: Claim) -> bool:
-    phase = (volume.get("status") or {}).get("phase")
+    phase, kept = (volume.get("status") or {}).get("phase"), volume["spec"].get("claimRef")
+    if kept and f"{kept.get('namespace')}/PersistentVolumeClaim/{kept.get('name')}" != claim.where:
+        return False
     return phase == "Available" and (volume["spec"].get("storageClassName") or "") == (claim.storage_class or "")
