@@ -43,6 +43,7 @@ class RawServer:
     Attributes:
         scripts: a sequence of steps for each request.
         tls: makes it an https server.
+        port: where it listens; 0: any.
         requests: what was asked, head and body, in order.
         writes: for each answer, when each of its writes began (`time.perf_counter_ns`).
         connections: how many were accepted.
@@ -50,12 +51,14 @@ class RawServer:
 
     scripts: Sequence[Sequence[Step]]
     tls: ssl.SSLContext | None = None
+    port: int = 0
     requests: list[tuple[str, bytes]] = field(default_factory=list)
     writes: list[list[int]] = field(default_factory=list)
     connections: int = 0
 
     def __enter__(self) -> Self:
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server(("127.0.0.1", self.port))
+        self.port = self._listener.getsockname()[1]
         self._open: list[socket.socket] = []
         self._ended = threading.Event()
         threading.Thread(target=self._accept, daemon=True).start()

@@ -153,7 +153,8 @@ class _Run:
             if not idle.write:
                 self._tell(Applied(idle.manifest, Outcome.UNCHANGED, note=idle.note))
         sent = [one for one in steps if one.write]
-        work = Work(self._change, sent, self.options.parallel)
+        # Where nobody answers, or nobody knows us any more, what has not begun is left alone.
+        work = Work(self._change, sent, self.options.parallel, last=lambda found: found[1] is not None)
         try:
             for number in work.as_done():
                 self._take(work, number)
@@ -179,10 +180,7 @@ class _Run:
         if found is None:
             raise raised or AssertionError(number)
         applied, broke = found
-        if broke is not None:
-            # Nobody answers, or nobody knows us any more: what has not begun is left alone.
-            self.error = broke
-            work.stop()
+        self.error = self.error or broke
         if _id(applied.manifest) not in self.done:
             self._tell(applied)
 

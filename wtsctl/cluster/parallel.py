@@ -26,13 +26,21 @@ class Work(Generic[Item, Found]):
         do: called for each item, in a thread.
         items: in this order.
         at_once: for how many at the same time.
+        last: whether nothing more is to be begun after what `do` returned.
 
     Attributes:
         results: by the item's number what `do` returned, or the error that it raised.
     """
 
-    def __init__(self, do: Callable[[Item], Found], items: Iterable[Item], at_once: int = 8) -> None:
-        self._do, self._items = do, list(items)
+    def __init__(
+        self,
+        do: Callable[[Item], Found],
+        items: Iterable[Item],
+        at_once: int = 8,
+        *,
+        last: Callable[[Found], bool] = lambda _: False,
+    ) -> None:
+        self._do, self._items, self._last = do, list(items), last
         self._lock = threading.Lock()
         self._begun = 0
         self._stopped = False
@@ -77,7 +85,10 @@ class Work(Generic[Item, Found]):
                     return
                 self._begun += 1
             try:
-                self.results[number] = (self._do(self._items[number]), None)
+                found = self._do(self._items[number])
+                if self._last(found):
+                    self.stop()
+                self.results[number] = (found, None)
             except BaseException as error:  # noqa: BLE001 - for whoever waits for it
                 self.results[number] = (None, error)
             self._news.put(number)
