@@ -164,7 +164,9 @@ def _further(
 
     def listed(place: tuple[str, str, str]) -> _Look:
         kind = _served(discovery, *place[:2])
-        return _looked(kind, lambda one: objects.list_all(client, one, place[2], labels=labels)[0])
+        # The records of earlier deploys are no members, and large.
+        chosen = f"{labels},app.kubernetes.io/component!=history" if kind == CONFIG_MAP else labels
+        return _looked(kind, lambda one: objects.list_all(client, one, place[2], labels=chosen)[0])
 
     def got(place: tuple[str, str, str, str]) -> _Look:
         kind = _served(discovery, *place[:2])
