@@ -33,7 +33,7 @@ import api
 import catalogs
 from control_plane import Counting, control_plane, own_network
 from measure import Taken, installed, machine, spread, taken
-from peers import HELM, KWOK, compiled
+from peers import HELM, KWOK, compiled, stages
 from refresh import refresh
 
 Times = dict[str, dict[str, list[Taken]]]
@@ -163,7 +163,7 @@ def main() -> None:
     parser.add_argument("--only", choices=["compare", "requests", "refresh"], action="append")
     arguments = parser.parse_args()
     parts = arguments.only or ["compare", "requests", "refresh"]
-    tools = {"helm": str(compiled(HELM)), "kwok": str(compiled(KWOK))}
+    tools = {"helm": str(compiled(HELM)), "kwok": str(compiled(KWOK)), "stages": str(stages())}
     own_network()
     wtsctl = str(Path(sys.executable).with_name("wtsctl"))
     rounds = {"kubectl": arguments.kubectl_rounds} if arguments.kubectl_rounds else {}
@@ -184,7 +184,7 @@ def main() -> None:
             if "requests" in parts:
                 requests(bench)
             if "refresh" in parts:
-                refresh(folder, wtsctl, tools["kwok"], arguments.pods, place)
+                refresh(folder, wtsctl, (tools["kwok"], "--config", tools["stages"]), arguments.pods, place)
             print(machine())
 
 

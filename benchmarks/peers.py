@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -11,10 +12,19 @@ HELM = "helm.sh/helm/v4/cmd/helm@v4.3.1"
 KWOK = "sigs.k8s.io/kwok/cmd/kwok@v0.8.0"
 
 
+# How kwok plays nodes and kubelets, which it reads from files of its module: what comes to it is ready at once.
+_STAGES = ("node/fast/node-initialize.yaml", "pod/fast/pod-ready.yaml", "pod/fast/pod-delete.yaml")
+
+
+def _cache(package: str) -> Path:
+    name, _, version = package.rpartition("/")[2].partition("@")
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / f"wtsctl/benchmarks/{name}-{version}"
+
+
 def compiled(package: str) -> Path:
     """The program of a Go package with its version, compiled where it is not yet."""
     name, _, version = package.rpartition("/")[2].partition("@")
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / f"wtsctl/benchmarks/{name}-{version}"
+    cache = _cache(package)
     program = cache / name
     if not program.exists():
         print(f"compiling {name} {version} into {cache}; this takes minutes", file=sys.stderr)
@@ -22,3 +32,15 @@ def compiled(package: str) -> Path:
         environment = {**os.environ, "GOBIN": str(cache), "CGO_ENABLED": "0"}
         subprocess.run(["go", "install", "-trimpath", "-ldflags=-s -w", package], check=True, env=environment)
     return program
+
+
+def stages() -> Path:
+    """The file with kwok's stages, copied out of its module once."""
+    cached = _cache(KWOK) / "stages.yaml"
+    if not cached.exists():
+        module = KWOK.replace("/cmd/kwok", "")
+        download = ["go", "mod", "download", "-json", module]
+        answer = subprocess.run(download, check=True, capture_output=True, text=True, cwd=cached.parent)
+        folder = Path(json.loads(answer.stdout)["Dir"]) / "kustomize/stage"
+        cached.write_text("---\n".join((folder / name).read_text() for name in _STAGES))
+    return cached

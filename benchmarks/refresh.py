@@ -35,8 +35,10 @@ _PODS = "10.64.0.1/10"
 _PORT = 8000
 _CHANGES, _STATUS_RUNS, _IDLE_SECONDS = 20, 5, 10
 _WAIT_SECONDS = 300
-# Each node renews its lease four times in this time; a thousand every ten seconds would be most of the machine's work.
-_LEASE_SECONDS = 160
+_START_SECONDS = 3.0
+# Each node renews its lease four times in this time. With 40 s, as kubelets have it, that were 100 writes a second;
+# with much more, a busy machine is late, and the node's pods are said to be not ready.
+_LEASE_SECONDS = 80
 _HELD = "granite-0"
 _WATCHED = "granite-1"
 
@@ -146,17 +148,28 @@ def _turn(server: api.Server, pod: str, namespace: str, ready: bool) -> None:
         sys.exit(f"{pod}: {answer.decode()[:400]}")
 
 
-def refresh(folder: Path, wtsctl: str, kwok: str, pods: int, place: Mapping[str, str]) -> None:
-    """Start kwok, deploy, and measure; prints what came of it."""
+def refresh(folder: Path, wtsctl: str, kwok: Sequence[str], pods: int, place: Mapping[str, str]) -> None:
+    """Start kwok, deploy, and measure; prints what came of it.
+
+    Args:
+        folder: for the run's files.
+        wtsctl: the program that is measured.
+        kwok: program and arguments.
+        pods: how many, on as many nodes.
+        place: the environment; its KUBECONFIG leads to the control plane.
+    """
     server = api.Server(Path(place["KUBECONFIG"]))
     api.apply(server, _applied([_node(number) for number in range(pods)]), 8, "?fieldManager=benchmark&force=true")
     answering = _Server(("0.0.0.0", _PORT), _Models)  # noqa: S104 - in a network namespace without a way out
     threading.Thread(target=answering.serve_forever, daemon=True).start()
     log = (folder / "kwok.log").open("w")
-    play = [kwok, "--kubeconfig", place["KUBECONFIG"], "--manage-all-nodes=true", "--cidr", _PODS]
+    play = [*kwok, "--kubeconfig", place["KUBECONFIG"], "--manage-all-nodes=true", "--cidr", _PODS]
     play += [f"--node-lease-duration-seconds={_LEASE_SECONDS}"]
     with log, subprocess.Popen(play, env=dict(place), stdout=log, stderr=subprocess.STDOUT) as playing:
         try:
+            time.sleep(_START_SECONDS)
+            if playing.poll() is not None:
+                sys.exit(f"kwok does not run: {Path(log.name).read_text()[-1000:]}")
             _measured(folder, wtsctl, pods, place, server)
         finally:
             playing.terminate()
@@ -168,9 +181,10 @@ def _measured(folder: Path, wtsctl: str, pods: int, place: Mapping[str, str], se
     catalog = folder / "thousand.yaml"
     catalog.write_text(catalogs.bare(catalogs.models(count), namespace, _REPLICAS))
     deploy = [wtsctl, "deploy", "-f", str(catalog), "--yes", "--timeout", f"{2 * _WAIT_SECONDS}s"]
-    with subprocess.Popen(
+    waiting = subprocess.Popen(
         deploy, env=dict(place), text=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    ) as waiting:
+    )
+    try:
         if waiting.stderr is None:
             raise RuntimeError
         start, lines = time.perf_counter(), _lines(waiting.stderr)
@@ -190,6 +204,9 @@ def _measured(folder: Path, wtsctl: str, pods: int, place: Mapping[str, str], se
         share = (_processor(waiting.pid) - used) / (time.perf_counter() - idle)
         memory, total = _peak(waiting.pid), _processor(waiting.pid)
         _Models.held = False
+        waiting.wait()
+    finally:
+        waiting.kill()
         waiting.wait()
     if waiting.returncode:
         sys.exit(f"the deploy ended with {waiting.returncode}")
