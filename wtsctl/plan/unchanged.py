@@ -13,6 +13,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from wtsctl.catalog.quantity import parse_quantity
@@ -34,6 +35,9 @@ _BUILTIN_GROUPS = frozenset(f"{one}.k8s.io" for one in ("networking", "rbac.auth
 # Where Kubernetes' own kinds hold quantities, which it spells its own way: 1000m is stored as 1.
 _QUANTITIES = frozenset({("resources", "requests"), ("resources", "limits")})
 _QUANTITY = frozenset({("emptyDir", "sizeLimit"), ("target", "averageValue")})
+
+# A field's or an item's name for itself in a record, beside those below it.
+_ITSELF = frozenset({"."})
 
 Path = tuple[str, ...]
 
@@ -119,10 +123,15 @@ class _Form:
         Raises:
             Unknown: it is not, or that cannot be told.
         """
-        recorded = {key for key in fields if key != "."}
+        if not fields:
+            # Most of what there is: told apart first, and compared without more ado where it is simply the same.
+            if type(wanted) is not str or wanted != live:
+                self.same_whole(wanted, live, path)
+            return
+        recorded = fields.keys() - _ITSELF
         if not recorded:
             self.same_whole(wanted, live, path)
-        elif isinstance(wanted, Mapping) and isinstance(live, Mapping):
+        elif isinstance(wanted, dict) and isinstance(live, dict):
             self.same_map(wanted, live, fields, path)
         elif _is_list(wanted) and _is_list(live) and all(key.startswith("k:") for key in recorded):
             self.same_items(wanted, live, fields, path)
@@ -134,7 +143,7 @@ class _Form:
     def same_map(
         self, wanted: Mapping[str, Any], live: Mapping[str, Any], fields: Mapping[str, Any], path: Path
     ) -> None:
-        recorded = {key for key in fields if key != "."}
+        recorded = fields.keys() - _ITSELF
         named = {f"f:{key}" for key in wanted}
         if recorded != named:
             first = min(recorded ^ named)
@@ -144,21 +153,23 @@ class _Form:
 
     def same_items(self, wanted: Sequence[Any], live: Sequence[Any], fields: Mapping[str, Any], path: Path) -> None:
         """A list whose items are told apart by some of their keys; others' may lie between."""
-        keys = {name: json.loads(name[2:]) for name in fields if name != "."}
-        if len(wanted) != len(keys):
+        keys = {name: _item_key(name) for name in fields if name != "."}
+        (by, *others) = {tuple(key) for key in keys.values()}
+        if len(wanted) != len(keys) or others:
             raise Unknown(f"{_shown(path)} has other items")
+        named = {tuple(key.values()): name for name, key in keys.items()}
+        places: dict[object, list[int]] = {}
+        for index, one in enumerate(live):
+            places.setdefault(_key_of(one, by, {}), []).append(index)
         order: list[int] = []
         for item in wanted:
-            names = [name for name, key in keys.items() if self.is_item(item, key)]
-            if len(names) != 1:
+            # Of what an item leaves out, the API server fills in the protocol.
+            key = _key_of(item, by, _FILLED_IN)
+            name = named.pop(key, "") if key is not None else ""
+            at = places.get(key, [])
+            if not name or len(at) != 1:
                 raise Unknown(f"{_shown(path)} has other items")
-            (name,) = names
-            key, below = keys.pop(name), fields[name]
-            at = [
-                index for index, one in enumerate(live) if self.is_item(one, key) and all(field in one for field in key)
-            ]
-            if len(at) != 1:
-                raise Unknown(f"{_shown(path)} has other items")
+            below = fields[name]
             order += at
             if not below:
                 # An item that is only replaced as a whole, such as a reference to a Secret.
@@ -170,13 +181,6 @@ class _Form:
         if order != sorted(order):
             raise Unknown(f"{_shown(path)} is in another order")
 
-    def is_item(self, item: Any, key: Mapping[str, Any]) -> bool:
-        """Whether an item has a key; of what it leaves out, the API server fills in the protocol."""
-        return isinstance(item, Mapping) and all(
-            _equal(item[field], value) if field in item else _FILLED_IN.get(field) == value
-            for field, value in key.items()
-        )
-
     def same_set(self, wanted: Sequence[Any], live: Sequence[Any], recorded: set[str], path: Path) -> None:
         values = [json.dumps(one, separators=(",", ":"), ensure_ascii=False) for one in wanted]
         there = [json.dumps(one, separators=(",", ":"), ensure_ascii=False) for one in live]
@@ -187,7 +191,7 @@ class _Form:
         """What is recorded as one thing: a scalar, an empty map or list, or one that is only replaced as a whole."""
         if self._builtin and live is None and not wanted and wanted is not None:
             return  # false, 0 and what is empty are left out of what is stored
-        if isinstance(wanted, Mapping) and isinstance(live, Mapping):
+        if isinstance(wanted, dict) and isinstance(live, dict):
             for key in live.keys() - wanted.keys():
                 if key not in self._filled_in or not _equal(self._filled_in[key], live[key]):
                     raise Unknown(f"{_shown((*path, key))} is set, and the manifest does not say it")
@@ -207,6 +211,21 @@ def _equal(wanted: Any, live: Any) -> bool:
     if isinstance(wanted, bool) or isinstance(live, bool):
         return wanted is live
     return wanted is not None and bool(wanted == live)
+
+
+@lru_cache(maxsize=4096)
+def _item_key(name: str) -> Mapping[str, Any]:
+    """The key of an item of a list, from its name in a record: `k:{"containerPort":8000,"protocol":"TCP"}`."""
+    key: Mapping[str, Any] = json.loads(name[2:])
+    return key
+
+
+def _key_of(item: Any, by: tuple[str, ...], filled_in: Mapping[str, Any]) -> tuple[Any, ...] | None:
+    """The values of the fields by which an item is told apart, or None where it lacks one that nobody fills in."""
+    if not isinstance(item, dict):
+        return None
+    values = tuple(item[field] if field in item else filled_in.get(field) for field in by)
+    return values if all(type(value) in {str, int} for value in values) else None
 
 
 def _is_quantity(path: Path) -> bool:
