@@ -169,6 +169,8 @@ def test_killed_and_deployed_again(catalog: MakeCatalog, forwarder: Forwarder, c
     with started(wtsctl, forwarder, client, space) as killed:
         killed.kill()
     forwarder.passing.set()
+    (left,) = wtsctl.json("history").data["revisions"]
+    assert (left["revision"], left["result"], left["ended"]) == (1, "unfinished", None)
     again = wtsctl.json("deploy")
     assert again.code == 0, again.stderr
     assert f"pid {killed.pid} " in again.stderr

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from wtsctl.catalog import profile as profiles
@@ -36,6 +36,7 @@ class LoadedCatalog:
         profile: the profile that was merged in, if any.
         filename: the name that positions start with.
         document: the merged document as a tree of values with positions.
+        text: the content of models.yaml.
     """
 
     catalog: Catalog
@@ -43,6 +44,7 @@ class LoadedCatalog:
     profile: str | None
     filename: str
     document: Mapping
+    text: str = field(repr=False)
 
     def where(self, *path: str | int) -> str:
         """`FILE:LINE:COLUMN` of a value of the merged document, by its keys and indices.
@@ -91,7 +93,7 @@ def load(text: str, *, filename: str, profile: str | None = None, parser: str = 
     report.add(merged, references.check(parts))
     if unread or report.faults or catalog is None:
         raise report.error(unread)
-    return LoadedCatalog(catalog, workloads(catalog), profile, filename, merged)
+    return LoadedCatalog(catalog, workloads(catalog), profile, filename, merged, text)
 
 
 class _Report:

@@ -210,6 +210,9 @@ def _leaving(manifest: Manifest) -> Problem:
 def _there(client: Client, kind: Kind, namespace: str) -> list[Object]:
     """What any catalog of wtsctl's made, and of the kinds that are left alone all there is."""
     labels = "" if kind.kind in _HOLDERS else f"{MANAGED_BY}={objects.FIELD_MANAGER}"
+    if kind.kind == "ConfigMap":
+        # The records of earlier deploys hold all that those applied.
+        labels += ",app.kubernetes.io/component!=history"
     return objects.list_all(client, kind, namespace, labels=labels)[0]
 
 

@@ -17,8 +17,10 @@ def register(app: typer.Typer) -> None:
     from wtsctl.commands.delete import delete
     from wtsctl.commands.deploy import deploy
     from wtsctl.commands.diff import diff
+    from wtsctl.commands.history import history
     from wtsctl.commands.plan import plan
     from wtsctl.commands.render import render
+    from wtsctl.commands.rollback import rollback
     from wtsctl.commands.sandbox import app as sandbox
     from wtsctl.commands.schema import schema
     from wtsctl.commands.smoke_test import smoke_test
@@ -31,6 +33,8 @@ def register(app: typer.Typer) -> None:
     app.command()(plan)
     app.command()(diff)
     app.command()(deploy)
+    app.command()(history)
+    app.command()(rollback)
     app.command()(status)
     app.command("smoke-test")(smoke_test)
     app.command()(delete)

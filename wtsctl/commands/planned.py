@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -71,7 +71,14 @@ class Planned:
         return any(one.write for one in self.compared) or self.membership.writes
 
 
-def planned(place: Place, manifests: Sequence[Manifest], screen: Terminal, *, check_new: bool) -> Planned:
+def planned(
+    place: Place,
+    manifests: Sequence[Manifest],
+    screen: Terminal,
+    *,
+    check_new: bool,
+    usual: Mapping[str, float] | None = None,
+) -> Planned:
     """What a deploy of the manifests does, and what it means; said on stderr, unless it is all that is asked for.
 
     Args:
@@ -79,6 +86,7 @@ def planned(place: Place, manifests: Sequence[Manifest], screen: Terminal, *, ch
         manifests: in the order of a deploy.
         screen: hears of it.
         check_new: also what is not there yet is checked by the API server, and nothing will be applied.
+        usual: seconds that a start took before, by model.
 
     Raises:
         ClusterError: the cluster cannot be spoken to, or cannot take the manifests.
@@ -95,7 +103,7 @@ def planned(place: Place, manifests: Sequence[Manifest], screen: Terminal, *, ch
 
     compared = compare(place.client, prepared, place.options, check_new=check_new, recreate=place.recreate, told=told)
     pruning = place.members.prune
-    report = _report(place.client, compared, place.served, place.labels, membership, pruning=pruning)
+    report = _report(place.client, compared, place.served, place.labels, membership, pruning=pruning, usual=usual)
     if not check_new:
         for line in report.lines(created=bool(screen.verbosity)):
             screen.note(line)
@@ -152,6 +160,7 @@ def _report(
     membership: Membership,
     *,
     pruning: bool,
+    usual: Mapping[str, float] | None = None,
 ) -> ChangeReport:
     """The changes, what is pruned among them if it is, and what they mean for the servers."""
     from wtsctl.cluster.dryrun import last_pods
@@ -159,7 +168,7 @@ def _report(
     from wtsctl.report.changes import ChangeReport
 
     changes = [(one.change, one.live, one.manifest.doc) for one in compared]
-    effects = impacts(changes, servers, last_pods(client, compared, labels))
+    effects = impacts(changes, servers, last_pods(client, compared, labels), usual)
     done = [one for one, _, _ in changes]
     if pruning:
         done += membership.changes()

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from wtsctl.cluster.prune import PruneResult
     from wtsctl.commands.planned import Place, Planned
     from wtsctl.commands.readiness import Looked
+    from wtsctl.commands.recording import Recorder
     from wtsctl.errors import ExitCode, Problem
     from wtsctl.health.wait import Waited
     from wtsctl.render.manifest import Manifest
@@ -30,6 +31,7 @@ class Run:
         place: where.
         looked: what is waited for.
         screen: hears of it.
+        recorder: of what comes of it.
         timeout: seconds to wait at most.
         patience: seconds to wait for another deploy of the same catalog that is at work.
         wait: whether to wait for the models.
@@ -41,6 +43,7 @@ class Run:
     place: Place
     looked: Looked
     screen: Terminal
+    recorder: Recorder
     timeout: float
     patience: float
     wait: bool
@@ -69,7 +72,7 @@ def rollout(run: Run, manifests: Sequence[Manifest]) -> Result:
     try:
         checks = Preflight(run.place, run.looked if run.wait else None, run.ignored)
         checks.may_look(manifests)
-        plan = planned(run.place, manifests, run.screen, check_new=run.dry_run)
+        plan = planned(run.place, manifests, run.screen, check_new=run.dry_run, usual=run.recorder.look())
         plan = replace(plan, checked=checks.records(plan.prepared, plan.compared))
         for warning in preflight.warnings(plan.checked):
             run.screen.warn(warning)
@@ -84,10 +87,10 @@ def rollout(run: Run, manifests: Sequence[Manifest]) -> Result:
     except KeyboardInterrupt:
         problem = Problem("interrupted", "interrupted before anything was applied")
         return _result(run, ApplyResult(()), ExitCode.INTERRUPTED, [problem])
-    return _applied(run, plan)
+    return _applied(run, plan, manifests)
 
 
-def _applied(run: Run, plan: Planned) -> Result:
+def _applied(run: Run, plan: Planned, manifests: Sequence[Manifest]) -> Result:
     from wtsctl.cluster.apply import ApplyResult, apply_all
     from wtsctl.commands.planned import planned
     from wtsctl.commands.writing import Writing
@@ -97,7 +100,10 @@ def _applied(run: Run, plan: Planned) -> Result:
     def told(one: Applied) -> None:
         run.screen.detail(applied_line(one))
 
-    with Writing(run.place, plan, run.patience, run.screen) as writing:
+    def record(plan: Planned) -> None:
+        run.recorder.begin(plan, manifests, writes=plan.writes)
+
+    with Writing(run.place, plan, run.patience, run.screen, record) as writing:
 
         def write(plan: Planned) -> ApplyResult:
             place = run.place
@@ -109,7 +115,7 @@ def _applied(run: Run, plan: Planned) -> Result:
         applied = write(plan)
         if writing.stale and not run.ask:
             run.screen.note("what is there has changed while another one was at work: planning again")
-            plan = planned(run.place, [one.manifest for one in plan.compared], run.screen, check_new=False)
+            plan = planned(run.place, manifests, run.screen, check_new=False, usual=run.recorder.look())
             if problems := [one.problem for one in plan.compared if one.problem]:
                 done = ApplyResult.foreseen(plan.compared, refused=True)
                 return _result(run, done, ExitCode.CLUSTER, problems, plan=plan)
@@ -251,6 +257,7 @@ def _result(
     from wtsctl.report.result import Result
 
     waited = waited or {}
+    run.recorder.ended(code, complete=applied.complete, waited=waited, plan=plan, problems=problems)
     warnings = run.place.client.take_warnings()
     for warning in warnings:
         run.screen.warn(f"warning: {warning}")

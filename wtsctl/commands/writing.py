@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Self
 
     from wtsctl.commands.planned import Place, Planned
@@ -19,17 +20,20 @@ class Writing:
         plan: what is to be done; where that is nothing, nothing is locked either.
         patience: seconds to wait for another deploy that is at work.
         screen: hears of it.
+        record: hears that the plan is about to be written.
 
     Attributes:
         stale: another deploy was waited for, and the plan does not hold any more.
     """
 
-    def __init__(self, place: Place, plan: Planned, patience: float, screen: Terminal) -> None:
+    def __init__(
+        self, place: Place, plan: Planned, patience: float, screen: Terminal, record: Callable[[Planned], None]
+    ) -> None:
         from wtsctl.cluster.lease import Lease
 
         self._place, self._plan, self._patience = place, plan, patience
         self._lease = Lease(place.client, place.home, place.catalog, screen.note, screen.warn)
-        self._begun = False
+        self._begun, self._record = False, record
         self.stale = False
 
     def __enter__(self) -> Self:
@@ -53,14 +57,14 @@ class Writing:
         from wtsctl.commands.planned import changed
         from wtsctl.errors import ClusterRefused
 
-        if not self._plan.writes or self._begun:
-            return
-        self._begun = True
-        if self._lease.acquire(self._patience):
-            problems = changed(self._place, self._plan, made=True)
-            self.stale = bool(problems)
-            if problems:
-                raise ClusterRefused.of(problems)
+        if self._plan.writes and not self._begun:
+            self._begun = True
+            if self._lease.acquire(self._patience):
+                problems = changed(self._place, self._plan, made=True)
+                self.stale = bool(problems)
+                if problems:
+                    raise ClusterRefused.of(problems)
+        self._record(self._plan)
 
     def go_on(self) -> None:
         """Before each stage.

@@ -119,6 +119,7 @@ def impacts(
     changes: Iterable[tuple[Change, Mapping[str, Any] | None, Mapping[str, Any]]],
     served: Sequence[Served],
     pods: Iterable[Mapping[str, Any]],
+    usual: Mapping[str, float] | None = None,
 ) -> tuple[Impact, ...]:
     """What happens to each server, in their order.
 
@@ -126,6 +127,7 @@ def impacts(
         changes: each with the object as it is, None where there is none, and with the manifest.
         served: the servers that users know.
         pods: the cluster's pods, of which the last start's duration is taken.
+        usual: seconds that a start took before, by name, for servers of which no pod says it.
     """
     by_instance: dict[tuple[str, str], list[tuple[Change, Mapping[str, Any] | None, Mapping[str, Any]]]] = {}
     for one in changes:
@@ -136,7 +138,8 @@ def impacts(
     for server in served:
         held = by_instance.get((server.namespace, server.instance))
         if held:
-            found.append(_impact(server, *held[0], last_start(server, running)))
+            took = last_start(server, running)
+            found.append(_impact(server, *held[0], (usual or {}).get(server.name) if took is None else took))
     return tuple(found)
 
 

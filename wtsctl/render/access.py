@@ -155,11 +155,12 @@ def _writing(asked: Asked, access: Access, namespace: str, docs: list[Document])
 
 
 def _keeping(catalog: str) -> Iterator[Rule]:
-    """What wtsctl keeps of a catalog in its own namespace: the lock of whoever is at work, and what belongs to it."""
+    """What wtsctl keeps of a catalog in its own namespace: its lock, what belongs to it, and records of deploys."""
     # What is created has no name yet, to the API server's access control.
     yield _rule(["coordination.k8s.io"], ["leases"], ["create"])
     yield _rule(["coordination.k8s.io"], ["leases"], ["get", "patch", "delete"], [f"wtsctl-{catalog}"])
-    yield _rule([""], ["configmaps"], ["get", "create", "patch", "delete"], [f"wtsctl-{catalog}"])
+    # Each deploy has a record of its own, whose name nobody knows before.
+    yield _rule([""], ["configmaps"], ["list", "get", "create", "patch", "delete"])
 
 
 def _cluster_role(own: str, unbound: Iterable[Document]) -> Iterator[Rule]:

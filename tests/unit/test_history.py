@@ -1,0 +1,174 @@
+"""What is recorded of deploys, and what follows from the records: pure, so in milliseconds."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from wtsctl.catalog.source import parse
+from wtsctl.catalog.tree import plain
+from wtsctl.plan.history import (
+    DETAILS,
+    MAX_BYTES,
+    STATE,
+    TEXT,
+    Ended,
+    Entry,
+    base,
+    entry,
+    estimates,
+    laid_over,
+    packed,
+    public,
+    started_in,
+    surplus,
+    target,
+    tells_more,
+    unpacked,
+    without_values,
+)
+
+READY, FAILED, STARTED, APPLIED = Ended.READY, Ended.FAILED, Ended.STARTED, Ended.APPLIED
+
+
+def records(*results: str, **more: Any) -> list[Entry]:
+    """Entries newest first, of results oldest first."""
+    made = [Entry(at, result=one, **more) for at, one in enumerate(results, 1)]
+    return made[::-1]
+
+
+def test_an_entry_is_read_as_it_was_written() -> None:
+    """Nothing is lost on the way through an annotation."""
+    one = Entry(
+        7,
+        result=READY,
+        complete=True,
+        profile="gpu",
+        selection=("a*", "--role chat"),
+        counts={"create": 2},
+        stored=(TEXT, STATE),
+        seconds={"a": 1.5},
+        verdicts={"a": "ready"},
+        errors=("x",),
+    )
+    assert entry(one.dump(), 7) == one
+
+
+@pytest.mark.parametrize("text", ["", "no json", "[]", '{"counts": 1}', "null"])
+def test_what_someone_changed_is_unreadable_and_no_crash(text: str) -> None:
+    """A broken annotation makes one unreadable record; keys of a later wtsctl are left out."""
+    assert entry(text, 3) == Entry(3, result="unreadable")
+    assert entry('{"result": "ready", "later": 1}', 3) == Entry(3, result=READY)
+
+
+@pytest.mark.parametrize(
+    ("results", "revision", "expected"),
+    [
+        ([READY, READY, READY], None, 2),
+        ([READY, APPLIED, FAILED, READY], None, 2),
+        ([READY, FAILED, STARTED, FAILED], None, 1),
+        ([READY], None, None),
+        ([FAILED, READY], None, None),
+        ([READY, FAILED, READY], 2, 2),
+        ([READY], 9, None),
+        ([], None, None),
+    ],
+)
+def test_what_a_rollback_goes_back_to(results: list[str], revision: int | None, expected: int | None) -> None:
+    """Without a number the newest before the current that ended well; with one that, whatever came of it."""
+    found = target(records(*results), revision)
+    assert (found.revision if found else None) == expected
+
+
+def test_ten_are_kept_and_the_last_good_one() -> None:
+    """Eleven records leave ten; a good one is not lost behind ten that failed."""
+    assert [one.revision for one in surplus(records(*[READY] * 11))] == [1]
+    assert surplus(records(*[READY] * 10)) == []
+    assert [one.revision for one in surplus(records(READY, READY, *[FAILED] * 11))] == [3, 1]
+
+
+def test_a_deploy_that_changes_nothing_is_recorded_once() -> None:
+    """Not again where the newest record says the same and ended well."""
+    newest = Entry(1, result=READY, catalog_hash="h", profile=None)
+    assert not tells_more(newest, "h", None)
+    assert tells_more(newest, "other", None)
+    assert tells_more(newest, "h", "gpu")
+    assert tells_more(replace(newest, result=FAILED), "h", None)
+    assert tells_more(None, "h", None)
+
+
+def test_a_part_is_laid_over_the_last_whole_state() -> None:
+    """What a deploy of some models does not have stays as the last complete deploy left it."""
+    before = [doc("Deployment", "a", 1), doc("Deployment", "b", 1), doc("Service", "a", 1)]
+    assert laid_over(before, [doc("Deployment", "b", 2), doc("Deployment", "c", 2)]) == [
+        doc("Deployment", "a", 1),
+        doc("Deployment", "b", 2),
+        doc("Service", "a", 1),
+        doc("Deployment", "c", 2),
+    ]
+    failed = Entry(3, result=FAILED, stored=(STATE,))
+    good = Entry(2, result="not-ready", complete=True, stored=(STATE,))
+    assert base([failed, replace(good, revision=9, stored=()), good]) == good
+
+
+def doc(kind: str, name: str, value: int) -> dict[str, Any]:
+    """A stored manifest."""
+    return {"doc": {"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": name}, "spec": value}}
+
+
+def test_estimates_are_of_the_newest_that_has_some() -> None:
+    """A model keeps the time of its last start while others start anew."""
+    found = started_in({"a": 1.0, "b": 2.0}, {"b": 3.0})
+    assert found == {"a": 1.0, "b": 3.0}
+    assert estimates([Entry(2), Entry(1, seconds=found)]) == found
+    assert estimates([]) == {}
+
+
+def test_a_record_has_no_values_of_secrets() -> None:
+    """Neither those that deploy reads, nor those that stand in models.yaml under extra, patches or a profile."""
+    secret = {"kind": "Secret", "metadata": {"name": "s"}, "data": {"k": "c2VjcmV0"}, "stringData": {"k": "secret"}}
+    assert without_values(secret) == {"kind": "Secret", "metadata": {"name": "s"}}
+    assert without_values({"kind": "ConfigMap", "data": {"k": "v"}}) == {"kind": "ConfigMap", "data": {"k": "v"}}
+    text = """
+name: x  # a comment
+patches:
+- {kind: Secret, merge: {stringData: {k: hidden-1}, metadata: {labels: {a: b}}}}
+- {kind: Secret, json: [{op: add, path: /data/k, value: hidden-2}]}
+- {kind: Deployment, merge: {data: {k: shown}}}
+extra:
+- {apiVersion: v1, kind: Secret, metadata: {name: s}, data: {k: hidden-3}}
+profiles:
+  gpu:
+    extra:
+    - kind: Secret
+      stringData:
+        k: |
+          hidden-4
+          hidden-5
+"""
+    shown = public(text)
+    assert "hidden" not in shown
+    root = parse(shown, filename="")[0]
+    assert root is not None
+    document = plain(root)
+    assert document["extra"][0]["data"] == {"k": "***"}
+    assert document["patches"][0]["merge"] == {"stringData": {"k": "***"}, "metadata": {"labels": {"a": "b"}}}
+    assert document["patches"][2]["merge"] == {"data": {"k": "shown"}}
+    plainly = "name: x  # a comment\nsecrets: {huggingface: {name: t, key: k, fromEnv: HF}}\n"
+    assert public(plainly) == plainly
+
+
+def test_a_record_is_bounded() -> None:
+    """What would make it too large is left out: first the plan, then the manifests; models.yaml before neither."""
+    noise = os.urandom(MAX_BYTES).hex()
+    assert list(packed({TEXT: "a", STATE: "b", DETAILS: "c"})) == [TEXT, STATE, DETAILS]
+    assert list(packed({TEXT: "a", STATE: noise, DETAILS: "c"})) == [TEXT, DETAILS]
+    found = packed({TEXT: noise[:1000000], STATE: noise[:600000], DETAILS: noise[:1000000]})
+    assert list(found) == [TEXT, STATE]
+    assert sum(map(len, found.values())) <= MAX_BYTES
+    assert unpacked(found[TEXT]) == noise[:1000000]
+    with pytest.raises(ValueError, match="gzip"):
+        unpacked(b"not packed")
