@@ -123,11 +123,6 @@ class _Form:
         Raises:
             Unknown: it is not, or that cannot be told.
         """
-        if not fields:
-            # Most of what there is: told apart first, and compared without more ado where it is simply the same.
-            if type(wanted) is not str or wanted != live:
-                self.same_whole(wanted, live, path)
-            return
         recorded = fields.keys() - _ITSELF
         if not recorded:
             self.same_whole(wanted, live, path)
@@ -143,13 +138,15 @@ class _Form:
     def same_map(
         self, wanted: Mapping[str, Any], live: Mapping[str, Any], fields: Mapping[str, Any], path: Path
     ) -> None:
-        recorded = fields.keys() - _ITSELF
-        named = {f"f:{key}" for key in wanted}
-        if recorded != named:
+        if len(fields) - ("." in fields) != len(wanted) or any(f"f:{key}" not in fields for key in wanted):
+            recorded, named = fields.keys() - _ITSELF, {f"f:{key}" for key in wanted}
             first = min(recorded ^ named)
             raise Unknown(f"{_shown((*path, first[2:]))} is {'no longer wanted' if first in recorded else 'not ours'}")
         for key, value in wanted.items():
-            self.same(value, live.get(key), fields[f"f:{key}"], (*path, key))
+            below, there = fields[f"f:{key}"], live.get(key)
+            # Texts are most of what there is, and most of them are the same: nothing else is to be said of those.
+            if below or type(value) is not str or value != there:
+                self.same(value, there, below, (*path, key))
 
     def same_items(self, wanted: Sequence[Any], live: Sequence[Any], fields: Mapping[str, Any], path: Path) -> None:
         """A list whose items are told apart by some of their keys; others' may lie between."""
