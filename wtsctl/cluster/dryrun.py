@@ -160,10 +160,17 @@ def _known(prepared: Prepared, manifest: Manifest, *, check_new: bool) -> Compar
         return Compared(manifest, Action.CREATE, note="not checked: its kind does not exist yet")
     live = prepared.live(manifest)
     if live is not None:
-        if not unchanged(live, manifest.doc, objects.FIELD_MANAGER) or ownership.applied_by_kubectl(live):
-            return None
-        return Compared(manifest, Action.UNCHANGED, live, live, write=False)
+        return _seen(manifest, live)
     return None if check_new or key in prepared.unseen else Compared(manifest, Action.CREATE)
+
+
+def _seen(manifest: Manifest, live: Object) -> Compared | None:
+    """What is known of an object that is there; None where the API server has to be asked."""
+    if "deletionTimestamp" in live["metadata"]:
+        return Compared(manifest, Action.RECREATE, live, note="it is being deleted")
+    if not unchanged(live, manifest.doc, objects.FIELD_MANAGER) or ownership.applied_by_kubectl(live):
+        return None
+    return Compared(manifest, Action.UNCHANGED, live, live, write=False)
 
 
 def _asked(client: Client, prepared: Prepared, options: Options, manifest: Manifest, again: Recreate) -> Compared:
@@ -287,6 +294,9 @@ def moved(compared: Sequence[Compared], now: Prepared) -> list[tuple[str, str]]:
     for one in compared:
         then, live = one.live, now.live(one.manifest)
         if not one.write or one.action is Action.CREATE:
+            continue
+        if then is not None and live is None and "deletionTimestamp" in then["metadata"]:
+            # What was going is gone.
             continue
         if then is None or live is None or then["metadata"].get("uid") != live["metadata"].get("uid"):
             if then is not live:

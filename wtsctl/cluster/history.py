@@ -107,11 +107,15 @@ class History:
                     query={"fieldManager": objects.FIELD_MANAGER},
                     body=body,
                     where=self._where(self._name(revision)),
+                    repeatable=True,
                 )
                 break
             except ApiRefused as error:
                 if error.status != _CONFLICT or not left:
                     raise
+                if self._is(one):
+                    # Made by an earlier try of the same request, whose answer never came.
+                    break
         for old in surplus([one, *known]):
             try:
                 # In the background: nothing belongs to it, and it is not to be seen any more.
@@ -122,6 +126,14 @@ class History:
                 if error.status != _NOT_FOUND:
                     raise
         return one
+
+    def _is(self, one: Entry) -> bool:
+        """Whether the record of this number is this one."""
+        try:
+            there = objects.get(self._client, CONFIG_MAP, self._namespace, self._name(one.revision))
+        except ApiRefused:
+            return False
+        return (there["metadata"].get("annotations") or {}).get(_ENTRY) == one.dump()
 
     def update(self, one: Entry) -> None:
         """Write what is known at a glance anew.
@@ -137,6 +149,7 @@ class History:
             body={"metadata": {"annotations": {_ENTRY: one.dump()}}},
             content_type="application/merge-patch+json",
             where=self._where(self._name(one.revision)),
+            repeatable=True,
         )
 
     def state(self, revision: int, part: str) -> list[dict[str, Any]]:

@@ -33,7 +33,7 @@ def cluster_user(client: Client) -> str:
     """
     body = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
     try:
-        review = client.exchange("POST", _REVIEW, body=body, where="SelfSubjectReview")[1]
+        review = client.exchange("POST", _REVIEW, body=body, where="SelfSubjectReview", repeatable=True)[1]
     except ApiRefused:
         return ""
     return str(((review.get("status") or {}).get("userInfo") or {}).get("username", ""))

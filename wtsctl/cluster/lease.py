@@ -217,6 +217,8 @@ class Lease:
                     query={"fieldManager": objects.FIELD_MANAGER},
                     body=body,
                     where=self.identity,
+                    # One that was made by an answer which never came is found by its run.
+                    repeatable=True,
                 )[1]
             except ApiRefused as error:
                 if error.status != _CONFLICT:
@@ -249,7 +251,8 @@ class Lease:
             if error.status not in {_CONFLICT, _NOT_FOUND}:
                 raise
             return self._look() or self._create()
-        self._warn(f"took the lock over from {_who(there)}, which is gone")
+        if _annotations(there).get(_RUN) != me.run:
+            self._warn(f"took the lock over from {_who(there)}, which is gone")
         return None
 
     def _mark(self, me: Holder) -> dict[str, str]:
@@ -274,6 +277,8 @@ class Lease:
             body=body,
             content_type="application/merge-patch+json",
             where=self.identity,
+            # It names the version that it is about.
+            repeatable=True,
         )[1]
 
     def _renewing(self) -> None:

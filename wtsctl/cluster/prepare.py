@@ -30,6 +30,7 @@ _SHARED = frozenset({"Secret", "PriorityClass"})
 BY_NAME = frozenset({"Secret", "Role", "RoleBinding"})
 _FORBIDDEN, _NOT_FOUND = 403, 404
 _UNSEEN: Object = {}
+_NOBODYS: Object = {"metadata": {}}
 
 Key = tuple[str, str, str]
 """Kind, namespace and name."""
@@ -132,7 +133,11 @@ def prepare(
     unlabelled |= {key_of(item): item for items in strangers for item in items if key_of(item) in wanted}
     before |= {("Namespace", "", name): item for name, item in looked.items() if item}
     leaving = [
-        _leaving(one) for one in manifests if "deletionTimestamp" in _metadata(before, unlabelled, key_wanted(one))
+        _leaving(one)
+        for one in manifests
+        if "deletionTimestamp" in _metadata(before, unlabelled, key_wanted(one))
+        # Ours is made again once it is gone, as after a deploy that was killed over it.
+        and (one.kind in _HOLDERS or not objects.carries(before.get(key_wanted(one)) or _NOBODYS, labels))
     ]
     if leaving and not look_only:
         raise _refused(leaving)
