@@ -87,6 +87,11 @@ def test_all_is_well(deployed: Wtsctl) -> None:
     again = deployed.json("deploy")
     assert again.code == 0
     assert set(again.outcomes.values()) == {"unchanged"}
+    # The first deploy is recorded, with how long each start took; the second changed nothing.
+    (first,) = deployed.json("history").data["revisions"]
+    assert first["models"] == dict.fromkeys(MODELS, "ready")
+    assert set(first["secondsToReady"]) == set(MODELS)
+    assert all(0.5 < seconds < 300 for seconds in first["secondsToReady"].values())
 
 
 def test_an_image_that_is_not_there(deployed: Wtsctl, broken: Callable[[str, str], None]) -> None:

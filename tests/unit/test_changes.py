@@ -152,6 +152,11 @@ def test_the_last_start_tells_how_long_the_next_takes() -> None:
     assert found.text == "restarts granite: 4 GPUs, about 7 min without it"
     (unknown,) = impacts(wanted, [SERVED], [pod("11:00:00", restarts=1)])
     assert unknown.measured is False
+    # No pod says it, and a record of an earlier deploy does; where one does, that is newer.
+    (recorded,) = impacts(wanted, [SERVED], [], {"granite": 90.0})
+    assert (recorded.seconds, recorded.measured) == (90.0, True)
+    (seen,) = impacts(wanted, [SERVED], [pod("10:05:00")], {"granite": 90.0})
+    assert seen.seconds == 300.0
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,6 +32,7 @@ from wtsctl.plan.history import (
     unpacked,
     without_values,
 )
+from wtsctl.report.history import RecordReport, changed
 
 READY, FAILED, STARTED, APPLIED = Ended.READY, Ended.FAILED, Ended.STARTED, Ended.APPLIED
 
@@ -159,6 +162,21 @@ profiles:
     assert document["patches"][2]["merge"] == {"data": {"k": "shown"}}
     plainly = "name: x  # a comment\nsecrets: {huggingface: {name: t, key: k, fromEnv: HF}}\n"
     assert public(plainly) == plainly
+
+
+def test_every_field_is_documented() -> None:
+    """docs/reference/history-fields.md has each field that `history -o json` writes, and no other."""
+    page = (Path(__file__).resolve().parents[2] / "docs" / "reference" / "history-fields.md").read_text()
+    listed = set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE))
+    assert listed == set(RecordReport(Entry(1), []).data())
+
+
+def test_a_table_and_a_record_for_people() -> None:
+    """A row has what was planned but for the unchanged; a killed deploy is unfinished; a rollback says where to."""
+    one = Entry(3, started="2026-11-23T20:05:11Z", user="a@b", counts={"create": 2, "unchanged": 7}, rollback=1)
+    assert (one.shown, changed(one.counts), one.asked) == ("unfinished", "2 create", "rollback to 1")
+    assert changed({"unchanged": 3}) == "none"
+    assert Entry(1, selection=("a*", "--only models")).asked == "a* --only models"
 
 
 def test_a_record_is_bounded() -> None:
