@@ -102,7 +102,7 @@ class Preflight:
             if not selection.dispensable:
                 for verb in ("list", "watch"):
                     found[Right(verb, kind.group, kind.plural, selection.namespace)] = None
-        asked = {one.name for one in self._looked.subjects if one.asked} if self._looked else set()
+        asked = {one.name for one in self._looked.subjects if one.asked and one.replicas} if self._looked else set()
         for name, endpoint in self._looked.endpoints.items() if self._looked else ():
             # One that wants an API key is asked through a port-forward, to pods whose names nobody knows yet.
             if name in asked and not endpoint.key:
