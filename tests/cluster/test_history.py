@@ -94,7 +94,8 @@ def test_three_deploys_and_back(catalog: MakeCatalog, client: Client, space: str
     assert wtsctl.json("rollback", "3").code == 0
     assert there(client, space) == three
     # What came in since is listed, and goes with --prune; the models that are waited for are the revision's.
-    change(wtsctl, ("name: third", "name: fourth"))
+    # Of models.yaml only the name and the namespace are read.
+    change(wtsctl, ("name: third", "nonsense: third"))
     dry = wtsctl.json("rollback", "1", "--dry-run")
     assert dry.code == 0
     assert there(client, space) == three

@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
+from wtsctl.catalog.home import home
 from wtsctl.catalog.source import parse
 from wtsctl.catalog.tree import plain
+from wtsctl.errors import CatalogError
 from wtsctl.plan.history import (
     DETAILS,
     MAX_BYTES,
@@ -162,6 +164,17 @@ profiles:
     assert document["patches"][2]["merge"] == {"data": {"k": "shown"}}
     plainly = "name: x  # a comment\nsecrets: {huggingface: {name: t, key: k, fromEnv: HF}}\n"
     assert public(plainly) == plainly
+
+
+def test_the_home_of_a_catalog_that_is_wrong() -> None:
+    """Its name and namespace are enough to look at what was deployed; where they are wrong, all is said."""
+    text = "name: it\ndefaults: {namespace: here, gpu: wrong}\nmodels: nonsense\n"
+    text += "profiles: {p: {defaults: {namespace: p}}}\n"
+    assert home(text, filename="m.yaml") == ("it", "here")
+    assert home(text, filename="m.yaml", profile="p") == ("it", "p")
+    for broken, profile in ((text, "q"), (text.replace("it", "I_T"), None), ("models: []", None), ("[]", None)):
+        with pytest.raises(CatalogError):
+            home(broken, filename="m.yaml", profile=profile)
 
 
 def test_every_field_is_documented() -> None:

@@ -37,10 +37,10 @@ def history(
     """Show what was deployed, when, by whom, and what came of it.
 
     The records lie in the cluster, in the catalog's own namespace: the newest ten, and the newest that ended well. Of
-    models.yaml only the catalog's name and namespace are used here. `unfinished` is a deploy that goes on, or was
+    models.yaml only the catalog's name and namespace are read. `unfinished` is a deploy that goes on, or was
     killed. Values of Secrets are in no record.
     """
-    from wtsctl.commands.inputs import read_catalog, terminal
+    from wtsctl.commands.inputs import read_home, terminal
     from wtsctl.report.result import finish
 
     def body(screen: Terminal) -> Result:
@@ -53,13 +53,13 @@ def history(
 
         if models_yaml and revision is None:
             raise UsageError("--models-yaml goes with a revision", hint="`wtsctl history` lists them")
-        catalog = read_catalog(file, profile).catalog
-        records = History(Client(connect(kubeconfig, context)), catalog.defaults.namespace, catalog.name)
+        name, home = read_home(file, profile)
+        records = History(Client(connect(kubeconfig, context)), home, name)
         entries = records.entries()
         if revision is not None:
             return _one(records, entries, revision, text=models_yaml)
         if not entries:
-            screen.note(f"no deploy of {catalog.name} is recorded in the namespace {catalog.defaults.namespace}")
+            screen.note(f"no deploy of {name} is recorded in the namespace {home}")
         report = HistoryReport(entries)
         return Result(data=report.data(), show=report.show)
 

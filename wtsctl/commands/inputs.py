@@ -38,6 +38,18 @@ def read_catalog(file: Path, profile: str | None) -> LoadedCatalog:
     return load(text, filename=name, profile=profile)
 
 
+def read_home(file: Path, profile: str | None) -> tuple[str, str]:
+    """The name and `defaults.namespace` of the catalog that `--file` and `--profile` name; the rest may be wrong.
+
+    Raises:
+        CatalogError: it cannot be read, or one of the two is missing or wrong.
+    """
+    from wtsctl.catalog.home import home
+
+    name, text = read_text(file)
+    return home(text, filename=name, profile=profile)
+
+
 def read_text(file: Path) -> tuple[str, str]:
     """What positions call the catalog that `--file` names, and its text; `-` is standard input.
 

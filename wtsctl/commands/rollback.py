@@ -54,9 +54,10 @@ def rollback(
 
     Its manifests are taken from its record and deployed as `deploy` does: plan, question, checks, lock, wait; and that
     is recorded as a deploy of its own. Secrets are left as they are, since no record has their values. Of models.yaml
-    only the catalog's name and namespace are used. What came in since is listed, and deleted with --prune.
+    only the catalog's name and namespace are read: the rest of it may be wrong. What came in since is listed, and
+    deleted with --prune.
     """
-    from wtsctl.commands.inputs import patience_of, read_catalog, seconds, terminal
+    from wtsctl.commands.inputs import patience_of, read_home, seconds, terminal
     from wtsctl.report.result import finish
 
     def body(screen: Terminal) -> Result:
@@ -78,8 +79,7 @@ def rollback(
 
         ignored = names(ignore_preflight_errors or ())
         within, patience = seconds(timeout, "--timeout"), patience_of(lock_timeout)
-        catalog = read_catalog(file, profile).catalog
-        name, home = catalog.name, catalog.defaults.namespace
+        name, home = read_home(file, profile)
         client = Client(connect(kubeconfig, context), connections=max(16, parallel))
         records = History(client, home, name)
         entry = _chosen(records.entries(), revision)
