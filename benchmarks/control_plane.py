@@ -16,16 +16,19 @@ from pathlib import Path
 import api
 
 _INSIDE = "WTSCTL_BENCHMARK_NETWORK"
+# What kwok gives to pods, and what the sandbox's controller manager gives to the first node.
+_PODS = ("10.64.0.0/10", "10.244.0.0/24")
 
 
 def own_network() -> None:
     """Go on in a network namespace that has nothing but a loopback device: nobody else's ports, and no way out.
 
-    The addresses from 10.64.0.0 on lead to the loopback device too, for whoever plays pods.
+    The addresses of pods lead to the loopback device too, for whoever plays pods.
     """
     if _INSIDE in os.environ:
         subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-        subprocess.run(["ip", "route", "add", "local", "10.64.0.0/10", "dev", "lo"], check=True)
+        for pods in _PODS:
+            subprocess.run(["ip", "route", "add", "local", pods, "dev", "lo"], check=True)
         return
     unshare = shutil.which("unshare")
     if unshare is None or shutil.which("ip") is None:

@@ -9,6 +9,7 @@ the API server's service proxy, /v1/models and the one token of the wait are rea
 from __future__ import annotations
 
 import json
+import math
 import os
 import queue
 import re
@@ -102,6 +103,7 @@ def _lines(stream: IO[str]) -> queue.SimpleQueue[tuple[float, str]]:
     def read() -> None:
         for line in stream:
             found.put((time.perf_counter(), line))
+        found.put((math.inf, ""))
 
     threading.Thread(target=read, daemon=True).start()
     return found
@@ -116,6 +118,8 @@ def _seen(lines: queue.SimpleQueue[tuple[float, str]], pattern: str, within: flo
             at, last = lines.get(timeout=max(0.0, end - time.perf_counter()))
         except queue.Empty:
             sys.exit(f"no line with {pattern!r} came in {within:g} s; the last one was {last!r}")
+        if math.isinf(at):
+            sys.exit(f"the program ended, and no line with {pattern!r} had come")
         if re.search(pattern, last):
             return at
 
