@@ -14,7 +14,7 @@ from tests.cluster.conftest import namespace
 from tests.command import on_a_screen
 from tests.sandboxes import CONTROL_PLANE
 from wtsctl.cluster import applyset, objects
-from wtsctl.cluster.discovery import CONFIG_MAP, DEPLOYMENT, DISRUPTION_BUDGET, NAMESPACE, SECRET, SERVICE, Kind
+from wtsctl.cluster.discovery import CONFIG_MAP, DEPLOYMENT, DISRUPTION_BUDGET, SECRET, SERVICE, Kind
 from wtsctl.plan.membership import ID, PART_OF, Home, Scope
 from wtsctl.sandbox.layout import Layout
 
@@ -135,16 +135,18 @@ def test_what_is_not_pruned(catalog: MakeCatalog, client: Client, space: str, tm
     # What stays is no difference, and is found again.
     again = new.json("diff", "--exit-code")
     assert (again.code, left(again)) == (0, left(done))
-    objects.delete(client, NAMESPACE, "", f"{space}-far")
+    # `delete` takes also what was left where the catalog has nothing any more.
+    gone = new.json("delete", "--yes", "--no-wait")
+    assert gone.outcomes[f"Namespace/{space}-far"] == "deleted"
 
 
 def test_what_never_prunes(catalog: MakeCatalog, client: Client, space: str) -> None:
     """A selection cannot know what is gone; a catalog without models is refused; another tool's set is not touched."""
     assert catalog("first", "second").json(*NEVER_WAIT).code == 0
     wtsctl = catalog("first")
+    assert left(wtsctl.json(*NEVER_WAIT, "--only", "models")) == {}
+    assert pruned(wtsctl.json("diff", "first")) == set()
     for selection in (("first",), ("--role", "chat"), ("--only", "models")):
-        assert left(wtsctl.json(*NEVER_WAIT, *selection)) == {}
-        assert pruned(wtsctl.json("diff", *selection)) == set()
         refused = wtsctl.json(*PRUNE, *selection)
         assert (refused.code, "whole catalog" in refused.errors[0]["message"]) == (2, True)
     text = wtsctl.catalog.read_text()

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from wtsctl.commands.belongings import Belongings, recorded_too
 from wtsctl.errors import ClusterRefused, TemplateError
 from wtsctl.plan.changes import Action
 from wtsctl.plan.impact import Effect, Served, removals
@@ -229,3 +230,13 @@ def test_what_a_prune_means_for_users() -> None:
     stays = live("InferenceService")
     (other,) = removals([server(1, 1)], [stays], [Served("old-8b", "s", "old", 1, 60)])
     assert other.text == "stops the former Deployment of old-8b: 1 GPU free"
+
+
+def test_delete_looks_where_objects_are_recorded_too() -> None:
+    """Namespaces and kinds that models.yaml no longer has, and names of what may not be listed; none of them twice."""
+    mine = Belongings(("llama-serve",), ("agents",), (("Secret", "agents", "x"),), ())
+    found = recorded_too(mine, SCOPE)
+    assert found.namespaces == ("llama-serve",)
+    assert found.others == ("agents", "keys", "safety")
+    assert set(found.named) == {("Secret", "agents", "x"), *((kind, at, name) for _, kind, at, name in SCOPE.named)}
+    assert found.further == (("apps/v1", "Deployment"), ("v1", "Service"))

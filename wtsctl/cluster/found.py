@@ -95,7 +95,7 @@ def ours(
         ClusterError: the cluster cannot be spoken to, or workloads may not be listed.
     """
     required = dict.fromkeys(namespaces)
-    kinds = [*ALWAYS, *_served(discovery, dict.fromkeys((*KINDS, *further)))]
+    kinds = list(dict.fromkeys((*ALWAYS, *_served(discovery, dict.fromkeys((*KINDS, *further))))))
     # Workloads before what they use, so that messages begin with them.
     kinds.sort(key=lambda kind: (kind.api_version == "v1", kind is not DEPLOYMENT))
     places = [

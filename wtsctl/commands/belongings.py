@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from wtsctl.catalog.document import Catalog
 from wtsctl.catalog.entry import Mode
+from wtsctl.plan.membership import Scope
 
 Item = TypeVar("Item")
 
@@ -61,6 +62,16 @@ def belongings(catalog: Catalog, selected: Collection[str] | None) -> Belongings
             named += [(kind, "", own) for kind in ("ClusterRole", "ClusterRoleBinding")]
     others = [space for space in others if space not in spaces]
     return Belongings(_once(spaces), _once(others), _once(named), _once(further))
+
+
+def recorded_too(mine: Belongings, scope: Scope) -> Belongings:
+    """What a catalog has, and what it had and was recorded: models that were taken out of models.yaml among it."""
+    spaces = [namespace for _, _, namespace in scope.lists] + [namespace for _, _, namespace, _ in scope.named]
+    spaces += [name for _, kind, _, name in scope.named if kind == "Namespace"]
+    others = _once((*mine.others, *sorted(space for space in spaces if space and space not in mine.namespaces)))
+    named = _once((*mine.named, *sorted((kind, namespace, name) for _, kind, namespace, name in scope.named)))
+    further = _once((*mine.further, *sorted((version, kind) for version, kind, _ in scope.lists)))
+    return Belongings(mine.namespaces, others, named, further)
 
 
 def _once(items: Iterable[Item]) -> tuple[Item, ...]:

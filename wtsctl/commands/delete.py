@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from wtsctl.cluster.lease import Lease
     from wtsctl.cluster.remove import Target
     from wtsctl.errors import ExitCode, Problem
+    from wtsctl.plan.membership import Home, Scope
     from wtsctl.report.result import Result
     from wtsctl.report.terminal import Terminal
 
@@ -76,8 +77,9 @@ def delete(
         from wtsctl.cluster.lease import Lease
         from wtsctl.cluster.observe import own_labels
         from wtsctl.cluster.remove import namespaces, targets
-        from wtsctl.commands.belongings import belongings
+        from wtsctl.commands.belongings import belongings, recorded_too
         from wtsctl.errors import UsageError
+        from wtsctl.plan.membership import Home
 
         if not yes and not sys.stdin.isatty():
             raise UsageError(
@@ -93,6 +95,8 @@ def delete(
         run = _Run(client, screen, lease, patience, own_labels(catalog.name), instances, within, wait=not no_wait)
         mine = belongings(catalog, instances and {one.name for one in chosen})
         whole = instances is None
+        if whole:
+            mine = recorded_too(mine, _recorded(client, Home(catalog.name, catalog.defaults.namespace), screen))
         found = ours(
             client,
             Discovery(client),
@@ -113,6 +117,20 @@ def delete(
 
     screen = terminal(no_color=no_color, quiet=quiet, verbose=verbose)
     finish("delete", screen, body, as_json=output is options.Output.JSON)
+
+
+def _recorded(client: Client, home: Home, screen: Terminal) -> Scope:
+    """Where the catalog's objects are recorded to be; nowhere, where that cannot be read."""
+    from wtsctl.cluster import applyset
+    from wtsctl.errors import ClusterRefused
+    from wtsctl.plan.membership import Scope
+
+    try:
+        return applyset.read(client, home).scope
+    except ClusterRefused as error:
+        problem = error.problems[0]
+        screen.note(f"{problem.where}: {problem.message}; what is there is looked for without it")
+        return Scope()
 
 
 def _spared(run: _Run, targets: list[Target], *, keep_cache: bool) -> list[Target]:
