@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from wtsctl.catalog.document import Catalog
     from wtsctl.catalog.load import LoadedCatalog
     from wtsctl.cluster.applyset import Leftovers, Record
     from wtsctl.cluster.client import Client, Object
@@ -212,8 +213,6 @@ def members(wanted: Wanted, loaded: LoadedCatalog, *, prune: bool = False) -> Me
     """
     from wtsctl.errors import UsageError
     from wtsctl.plan.membership import Home
-    from wtsctl.render.manifest import ask
-    from wtsctl.render.secrets import wanted_secrets
 
     whole = not (wanted.some or wanted.only)
     if prune and not whole:
@@ -222,5 +221,13 @@ def members(wanted: Wanted, loaded: LoadedCatalog, *, prune: bool = False) -> Me
             hint="leave MODEL, --role and --only out",
         )
     catalog = loaded.catalog
-    kept = frozenset(("Secret", one.namespace, one.name) for one in wanted_secrets(ask(catalog)) if one.sources)
-    return Members(Home(catalog.name, catalog.defaults.namespace), whole, prune, kept if whole else frozenset())
+    kept = own_secrets(catalog) if whole else frozenset()
+    return Members(Home(catalog.name, catalog.defaults.namespace), whole, prune, kept)
+
+
+def own_secrets(catalog: Catalog) -> frozenset[Key]:
+    """The Secrets that wtsctl makes for a catalog, also those whose values are not here."""
+    from wtsctl.render.manifest import ask
+    from wtsctl.render.secrets import wanted_secrets
+
+    return frozenset(("Secret", one.namespace, one.name) for one in wanted_secrets(ask(catalog)) if one.sources)

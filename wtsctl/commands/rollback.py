@@ -67,7 +67,7 @@ def rollback(
         from wtsctl.cluster.history import History
         from wtsctl.cluster.prepare import Options
         from wtsctl.commands.desired import served
-        from wtsctl.commands.membership import Members
+        from wtsctl.commands.membership import Members, own_secrets
         from wtsctl.commands.planned import Place, recreating
         from wtsctl.commands.preflight import names
         from wtsctl.commands.readiness import Looked
@@ -96,7 +96,7 @@ def rollback(
         chosen = [one for one in loaded.workloads if one.name in of]
         stack = Stage.LLAMA_STACK in stages
         looked = Looked(loaded, chosen, llama_stack=stack, agents=Stage.AGENTS in stages)
-        kept = frozenset((one.kind, one.namespace or "", one.name) for one in secrets)
+        kept = frozenset((one.kind, one.namespace or "", one.name) for one in secrets) | own_secrets(loaded.catalog)
         place = Place(
             client,
             Discovery(client),
