@@ -1,12 +1,12 @@
 """How long a deploy of 500 models takes, beside kubectl, helm and raw requests; and what 1,000 pods ask of wtsctl.
 
-    python benchmarks/deploy.py [--models 500] [--rounds 3] [--kubectl-rounds 1] [--pods 1000] [--only PART]
+    python benchmarks/deploy.py [--models 500] [--rounds 3] [--slow-rounds 1] [--pods 1000] [--only PART]
 
 The objects are a Namespace, and of each model a Deployment with 0 replicas and a Service. The run starts a control
 plane of its own (etcd, kube-apiserver, kube-controller-manager, kube-scheduler), in a network namespace of its own.
 Each program applies the same objects, once when there are none and once more with nothing to change, in a namespace
-of its own for each round; the programs run in turn, as whole processes, their output in a pipe. kubectl, which takes
-a minute each time, runs in fewer rounds. The controllers run all the time, for all alike.
+of its own for each round; the programs run in turn, as whole processes, their output in a pipe. kubectl and helm,
+which take up to a minute each time, run in fewer rounds. The controllers run all the time, for all alike.
 
 - kubectl: `kubectl apply --server-side -f FILE`, the sandbox's own, from the text that wtsctl renders.
 - helm: `helm upgrade --install`, of a chart that renders the same objects (see catalogs.py).
@@ -158,7 +158,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", type=int, default=500)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--kubectl-rounds", type=int, default=1, help="0 leaves kubectl out")
+    parser.add_argument("--slow-rounds", type=int, default=1, help="of kubectl and helm; 0 leaves them out")
     parser.add_argument("--pods", type=int, default=1000, help="pods, and as many nodes, that kwok plays")
     parser.add_argument("--only", choices=["compare", "requests", "refresh"], action="append")
     arguments = parser.parse_args()
@@ -166,8 +166,8 @@ def main() -> None:
     tools = {"helm": str(compiled(HELM)), "kwok": str(compiled(KWOK)), "stages": str(stages())}
     own_network()
     wtsctl = str(Path(sys.executable).with_name("wtsctl"))
-    rounds = {"kubectl": arguments.kubectl_rounds} if arguments.kubectl_rounds else {}
-    rounds |= dict.fromkeys(("helm", "raw 4", "raw 16", "wtsctl"), arguments.rounds)
+    rounds = dict.fromkeys(("kubectl", "helm"), arguments.slow_rounds) if arguments.slow_rounds else {}
+    rounds |= dict.fromkeys(("raw 4", "raw 16", "wtsctl"), arguments.rounds)
     with tempfile.TemporaryDirectory(prefix="wtsctl-benchmark-") as made:
         folder = Path(made)
         environment = installed(folder / "python")
