@@ -80,7 +80,8 @@ def test_a_right_is_missing(catalog: MakeCatalog, client: Client, space: str, ch
     namespace(client, space)
     rules = [READ, {"apiGroups": [""], "resources": ["services"], "verbs": ["create", "patch"]}]
     limited = changed(user={"token": token_for(client, space, rules)})
-    done = catalog("only", kubeconfig=limited).json("deploy")
+    # As where the right is taken away between the checks and the apply.
+    done = catalog("only", kubeconfig=limited).json("deploy", "--ignore-preflight-errors", "permissions")
     assert done.code == 4
     assert done.outcomes == {
         f"Namespace/{space}": "unchanged",
@@ -98,11 +99,27 @@ def test_a_right_to_look_is_missing(catalog: MakeCatalog, client: Client, space:
     look = READ | {"resources": ["services", "deployments", "pods", "endpointslices", "persistentvolumeclaims"]}
     write = {"apiGroups": ["", "apps"], "resources": ["services", "deployments"], "verbs": ["create", "patch"]}
     limited = changed(user={"token": token_for(client, space, [look, write])})
-    done = catalog("only", kubeconfig=limited).json("deploy")
+    before = catalog("only", kubeconfig=limited).json("deploy")
+    assert before.code == 4
+    assert 'may not list, watch replicasets.apps in the namespace "' in before.errors[0]["message"]
+    assert before.data is None
+    done = catalog("only", kubeconfig=limited).json("deploy", "--ignore-preflight-errors", "permissions")
     assert done.code == 4
     assert done.outcomes[f"{space}/Deployment/only"] == "created"
     assert 'cannot list resource "replicasets"' in done.errors[0]["message"]
     assert "all 3 objects were applied" in done.errors[1]["message"]
+
+
+def test_without_lock_and_records(catalog: MakeCatalog, client: Client, space: str, changed: Any) -> None:
+    """Who may neither write Leases nor ConfigMaps deploys all the same, and is told what that deploy lacks."""
+    namespace(client, space)
+    write = {"apiGroups": ["", "apps"], "resources": ["services", "deployments"], "verbs": ["create", "patch"]}
+    limited = changed(user={"token": token_for(client, space, [READ, write])})
+    done = catalog("only", kubeconfig=limited).json("deploy")
+    assert done.code == 0, done.stderr
+    assert "warning: without a lock" in done.stderr
+    assert "warning: this deploy is not recorded" in done.stderr
+    assert 'cannot create resource "configmaps"' in done.stderr
 
 
 def test_rights_that_delete_lacks(catalog: MakeCatalog, client: Client, space: str, changed: Any) -> None:

@@ -203,16 +203,17 @@ def test_what_cannot_be_changed_is_made_again_on_request(catalog: MakeCatalog, c
 def test_a_volume_is_made_again_only_by_its_name(catalog: MakeCatalog, client: Client, space: str) -> None:
     """Neither its model's name nor another object's is enough; what says its own name is deleted with its data."""
     wtsctl = catalog("only", runtime="vllm", gpus=0, more="cache: {claim: weights, size: 2Gi}\n")
-    assert wtsctl.json(*NEVER_WAIT).code == 0
+    anyway = (*NEVER_WAIT, "--ignore-preflight-errors", "storage-class")
+    assert wtsctl.json(*anyway).code == 0
     uid = objects.get(client, CLAIM, space, "weights")["metadata"]["uid"]
     edit(wtsctl, "size: 2Gi", "size: 1Gi")
     for again in ((), ("--recreate", "only"), ("--recreate", "deployment/only")):
-        refused = wtsctl.json(*NEVER_WAIT, *again)
+        refused = wtsctl.json(*anyway, *again)
         assert refused.code == 4
         assert refused.errors[0]["where"] == f"{space}/PersistentVolumeClaim/weights"
         assert "--recreate persistentvolumeclaim/weights deletes it, with the data on it" in refused.errors[0]["hint"]
     assert objects.get(client, CLAIM, space, "weights")["metadata"]["uid"] == uid
-    done = wtsctl.json(*NEVER_WAIT, "--recreate", "persistentvolumeclaim/weights")
+    done = wtsctl.json(*anyway, "--recreate", "persistentvolumeclaim/weights")
     assert done.code == 0, done.stderr
     assert done.outcomes[f"{space}/PersistentVolumeClaim/weights"] == "recreated"
     claim = objects.get(client, CLAIM, space, "weights")

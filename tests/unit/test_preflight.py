@@ -336,6 +336,9 @@ def test_permissions_say_all_that_is_lacking() -> None:
     """One record a kind and namespace, with every verb and name, and as whom."""
     needed = making([READS, NEEDS_CLAIM])
     assert [one.verb for one in needed] == ["create", "patch"] * 2
+    again = [one.verb for one in making([replace(NEEDS_CLAIM, live=claim(), again=True)])]
+    assert again == ["create", "patch", "delete", "get"]
+    assert making([replace(NEEDS_CLAIM, live=claim())]) == []
     lacking = list(permissions(needed, needed[:2], "ada"))
     assert [one.message for one in lacking] == [
         'User "ada" may not create, patch deployments.apps one in the namespace "llm"'

@@ -46,6 +46,7 @@ def steps(prepared: Prepared, compared: Sequence[Compared]) -> list[Step]:
             one.live,
             changes=one.action is not Action.UNCHANGED and one.problem is None,
             resource=prepared.kinds[one.manifest.api_version, one.manifest.kind].plural,
+            again=one.action is Action.RECREATE,
         )
         for one in compared
     ]

@@ -32,6 +32,7 @@ class Step:
         live: as it is; None: it is not there, or may not be looked at.
         changes: whether this deploy makes or changes it.
         resource: its kind's name in paths, such as `deployments`; empty where the cluster does not serve the kind.
+        again: whether it is deleted and made again.
     """
 
     doc: Object
@@ -39,6 +40,12 @@ class Step:
     live: Object | None
     changes: bool
     resource: str
+    again: bool = False
+
+    @property
+    def new(self) -> bool:
+        """Whether this deploy makes it."""
+        return self.changes and (self.live is None or self.again)
 
     @property
     def kind(self) -> str:

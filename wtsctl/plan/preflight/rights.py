@@ -76,12 +76,12 @@ def granted(right: Right, rules: Iterable[Rule]) -> bool:
 
 
 def making(steps: Iterable[Step]) -> list[Right]:
-    """The rights to make what is not there; a server-side apply of it needs both."""
+    """The rights to make what is not there, two for a server-side apply; and to delete what is made again."""
     return [
         Right(verb, one.group, one.resource, one.namespace, one.name)
         for one in steps
-        if one.changes and one.live is None and one.resource
-        for verb in ("create", "patch")
+        if one.new and one.resource
+        for verb in ("create", "patch", *(("delete", "get") if one.again else ()))
     ]
 
 

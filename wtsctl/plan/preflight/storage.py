@@ -41,7 +41,7 @@ class Claim:
 
 def claims(steps: Sequence[Step]) -> list[Claim]:
     """The volumes that new objects ask for, themselves or by what they make."""
-    return [claim for one in steps if one.changes and one.live is None for claim in _of(one)]
+    return [claim for one in steps if one.new for claim in _of(one)]
 
 
 def _of(step: Step) -> Iterator[Claim]:
