@@ -24,6 +24,7 @@ from wtsctl.sandbox.lock import locked
 
 CONTROL_PLANE = "test-control-plane"
 EVERY_KIND = "test-every-kind"
+OWN = "test-own"
 NODE = "test-node"
 
 REQUIRED = os.environ.get("WTSCTL_TEST_REQUIRE") == "1"
@@ -113,6 +114,12 @@ def _require(purpose: debian.Purpose, layout: Layout, tell: Telling) -> None:
 def control_plane(request: pytest.FixtureRequest) -> Path:
     """The kubeconfig of a real API server without a node: pods are stored and never run."""
     return _start(request.config, CONTROL_PLANE, node=False).kubeconfig
+
+
+@pytest.fixture(scope="module")
+def own_control_plane(request: pytest.FixtureRequest) -> Cluster:
+    """A control plane that one file of tests alone uses, which may kill its processes."""
+    return _start(request.config, OWN, node=False)
 
 
 @pytest.fixture(scope="session")
