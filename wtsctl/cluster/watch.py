@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 # The server ends a watch after this; it bounds how long a connection that died silently goes unnoticed.
 _WATCH_SECONDS = 60
 _REOPEN_SECONDS = 0.1
+# For how long news is gathered before it is looked at.
+_GATHER_SECONDS = 0.1
 # A watch that ends before this and said nothing new is no watch; after so many of them the objects are listed, since
 # something on the way, such as a gateway that holds answers back, may never let an event through.
 _SHORT_SECONDS, _SHORT_ONES = 1.0, 3
@@ -157,6 +159,9 @@ class Follower:
         """Return when something changed, and after `seconds` at the latest."""
         try:
             self._changes.get(timeout=max(0.0, seconds))
+            # A thousand pods that start change dozens of times a second; looking at all of them each time would leave
+            # no time to hear of it.
+            self._stop.wait(min(_GATHER_SECONDS, max(0.0, seconds)))
             while True:
                 self._changes.get_nowait()
         except queue.Empty:

@@ -46,6 +46,7 @@ class Index:
     jobs: dict[tuple[str, str], list[Object]] = field(default_factory=dict)
     events: dict[tuple[str, str, str], list[Object]] = field(default_factory=dict)
     autoscaler: Autoscaler = Autoscaler.NOT_ASKED
+    _newest: dict[str, list[PodHealth]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, objects: Iterable[Object], autoscaler: Autoscaler = Autoscaler.NOT_ASKED) -> Index:
@@ -85,6 +86,13 @@ class Index:
 
     def newest_pods(self, subject: Subject) -> list[PodHealth]:
         """The subject's pods of its Deployment's newest revision, those that are going away left out."""
+        # A subject is looked at twice: to see whether its endpoint can be asked, and with the answer.
+        known = self._newest.get(subject.name)
+        if known is None:
+            known = self._newest[subject.name] = self._find_newest(subject)
+        return known
+
+    def _find_newest(self, subject: Subject) -> list[PodHealth]:
         pods = [one for one in self.pods.get((subject.namespace, subject.object_name), []) if not terminating(one)]
         sets = self.replica_sets.get((subject.namespace, subject.deployment), [])
         if subject.grouped:

@@ -54,7 +54,10 @@ class Phase(StrEnum):
     @property
     def order(self) -> int:
         """Its place in the order above."""
-        return list(Phase).index(self)
+        return _ORDER[self]
+
+
+_ORDER = {phase: at for at, phase in enumerate(Phase)}
 
 
 def conditions(item: Object) -> dict[str, Mapping[str, Any]]:
