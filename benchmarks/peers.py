@@ -13,9 +13,12 @@ KWOK = "sigs.k8s.io/kwok/cmd/kwok@v0.8.0"
 
 
 # How kwok plays nodes and kubelets, which it reads from files of its module: what comes to it is ready at once.
-# What they leave out, and a kubelet says: that the startup probe has passed.
 _STAGES = ("node/fast/node-initialize.yaml", "pod/fast/pod-ready.yaml", "pod/fast/pod-delete.yaml")
+# What a kubelet does otherwise. It says that the startup probe has passed; and where a node was taken for lost, so that
+# its pods are no longer ready, it says again that they are.
 _RUNNING = "        restartCount: 0\n        state:\n          running:\n"
+_STARTED = f"        started: true\n{_RUNNING}"
+_ONCE = "    - key: '.status.phase'\n      operator: 'In'\n      values:\n      - 'Pending'\n"
 
 
 def _cache(package: str) -> Path:
@@ -45,7 +48,7 @@ def stages() -> Path:
         answer = subprocess.run(download, check=True, capture_output=True, text=True, cwd=cached.parent)
         folder = Path(json.loads(answer.stdout)["Dir"]) / "kustomize/stage"
         text = "---\n".join((folder / name).read_text() for name in _STAGES)
-        if _RUNNING not in text:
-            sys.exit(f"{module} says in another way that a container runs")
-        cached.write_text(text.replace(_RUNNING, f"        started: true\n{_RUNNING}"))
+        if _RUNNING not in text or _ONCE not in text:
+            sys.exit(f"{module} says in another way what a pod comes to")
+        cached.write_text(text.replace(_RUNNING, _STARTED).replace(_ONCE, ""))
     return cached

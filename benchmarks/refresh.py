@@ -134,15 +134,14 @@ def _peak(pid: int) -> float:
     return int(found[1]) * 1024 / 1e6 if found else 0.0
 
 
-def _turn(server: api.Server, pod: str, namespace: str, ready: bool) -> None:
-    """Say of a pod that it is ready, or is not, as a kubelet does."""
-    said = "True" if ready else "False"
-    conditions = [{"type": kind, "status": said} for kind in ("Ready", "ContainersReady")]
+def _turn(server: api.Server, pod: str, namespace: str, started: bool) -> None:
+    """Say of a pod that its server has started, or has not, as a kubelet does."""
+    statuses = [{"name": "server", "started": started, "ready": started}]
     connection = server.connection()
     connection.request(
         "PATCH",
         f"/api/v1/namespaces/{namespace}/pods/{pod}/status",
-        body=json.dumps({"status": {"conditions": conditions}}),
+        body=json.dumps({"status": {"containerStatuses": statuses}}),
         headers={"Content-Type": "application/strategic-merge-patch+json"},
     )
     response = connection.getresponse()
