@@ -136,6 +136,20 @@ def test_everything_that_is_wrong_is_told(catalog: MakeCatalog, client: Client, 
     assert objects.list_all(client, DEPLOYMENT, space)[0] == []
 
 
+def test_kinds_and_a_namespace_that_goes(catalog: MakeCatalog, client: Client, space: str) -> None:
+    """A kind that is not served is named with who needs it, beside a namespace that is being deleted."""
+    namespace(client, space, finalizers=["test.wtsctl.io/hold"])
+    objects.delete(client, NAMESPACE, "", space)
+    try:
+        done = catalog("only", runtime="kserve", model="a/b", replicas=1).json("deploy", "--preflight-only")
+        assert done.code == 4, done.stderr
+        assert checks(done, "error") == {("kinds", "needed by only"), ("namespaces", f"Namespace/{space}")}
+    finally:
+        patch: dict[str, Any] = {"metadata": {"finalizers": []}}
+        kind = "application/merge-patch+json"
+        client.exchange("PATCH", NAMESPACE.path("", space), body=patch, content_type=kind)
+
+
 def test_how_many_requests(catalog: MakeCatalog, forwarder: Forwarder) -> None:
     """The checks of 40 models take as many requests as those of 2; where nothing changed they take two."""
 
