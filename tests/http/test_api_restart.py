@@ -20,7 +20,7 @@ from wtsctl.cluster.apply import ApplyResult, Outcome, apply_all
 from wtsctl.cluster.client import Client
 from wtsctl.cluster.config import connect
 from wtsctl.cluster.discovery import CONFIG_MAP, DEPLOYMENT, POD
-from wtsctl.cluster.faults import NeverSent
+from wtsctl.cluster.faults import ApiRefused, NeverSent
 from wtsctl.cluster.prepare import Options, Prepared
 from wtsctl.cluster.watch import Follower, Selection
 from wtsctl.errors import ClusterUnreachable
@@ -106,6 +106,29 @@ def test_a_server_that_restarts_is_waited_for(client_of: MakeClient) -> None:
         assert client.request("GET", "/version") == VERSION
     assert len(pauses) == 3
     assert ["is gone; waiting" in said[0], "answers again" in said[1], len(said)] == [True, True, 2]
+
+
+def test_a_server_that_has_not_read_its_roles_yet(client_of: MakeClient) -> None:
+    """A 403 right after a restart is asked about again; one of a server that was there all along is not."""
+    forbidden = status(403, "Forbidden", 'RBAC: role.rbac.authorization.k8s.io "ci" not found')
+    restarted = contextlib.ExitStack()
+    pauses: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 1:
+            restarted.enter_context(RawServer([[forbidden], [forbidden], [FOUND]], port=port))
+
+    with restarted:
+        with RawServer([[FOUND], [forbidden]]) as server:
+            port = server.port
+            client = client_of(port, sleep=sleep)
+            assert client.request("GET", "/version") == VERSION
+            with pytest.raises(ApiRefused):
+                client.request("GET", "/version")
+            assert pauses == []
+        assert client.request("GET", "/version") == VERSION
+    assert len(pauses) == 3
 
 
 def test_a_server_that_stays_away_is_not_waited_for_twice(client_of: MakeClient) -> None:

@@ -212,7 +212,8 @@ class Client:
                 if whole:
                     response.release_conn()
                 doubt = left_open(response.status, data)
-                pause = attempts.answered(response.status, wanted_pause(response.headers), doubt=doubt)
+                fresh, after = self._contact.fresh, wanted_pause(response.headers)
+                pause = attempts.answered(response.status, after, doubt=doubt, fresh=fresh)
                 if pause is None or self._contact.hurried:
                     return response, data, attempts.doubt
             self._sleep(pause)

@@ -26,7 +26,10 @@ FIRST_DELAY, LONGEST_DELAY = 0.25, 8.0
 _ERRORS, _STRANGERS_SECONDS = 3, 10.0
 # An API server that is too slow for the first is often too slow for the second as well.
 _TIMEOUTS = 1
-_BUSY, _UNAVAILABLE = 429, 503
+_FORBIDDEN, _BUSY, _UNAVAILABLE = 403, 429, 503
+# For how long a server that is back may still forbid what it allows: it listens before it has read its roles. Measured
+# with Kubernetes 1.36: 0.1 to 0.3 s.
+_FRESH_SECONDS = 5.0
 _NOT_NOW = frozenset({500, 502, _UNAVAILABLE, 504})
 
 
@@ -59,15 +62,18 @@ class Attempts:
     _errors: int = 0
     _timeouts: int = 0
 
-    def answered(self, status: int, retry_after: float | None, *, doubt: bool) -> float | None:
+    def answered(self, status: int, retry_after: float | None, *, doubt: bool, fresh: bool = False) -> float | None:
         """Seconds until it is sent again after an answer; None: this answer stands.
 
         Args:
             status: the HTTP status.
             retry_after: how long the server wants us to wait; None where it does not say.
             doubt: whether it leaves open what was done.
+            fresh: whether the server has just been started.
         """
         self.doubt = self.doubt or doubt
+        if status == _FORBIDDEN and fresh:
+            return self._once_more()
         if status == _BUSY or (status == _UNAVAILABLE and retry_after is not None):
             return self._pause(retry_after or 0.0, PATIENCE_SECONDS)
         if status not in _NOT_NOW:
@@ -75,9 +81,7 @@ class Attempts:
         if not self.repeatable:
             return None
         if status == 500 and retry_after is None:  # noqa: PLR2004
-            self._errors += 1
-            if self._errors > _ERRORS:
-                return None
+            return self._once_more()
         return self._pause(retry_after or 0.0, PATIENCE_SECONDS)
 
     def failed(self, how: Broken) -> float | None:
@@ -91,6 +95,10 @@ class Attempts:
             self._timeouts += 1
             return 0.0 if self._timeouts <= _TIMEOUTS else None
         return self._pause(0.0, PATIENCE_SECONDS if self.known else _STRANGERS_SECONDS)
+
+    def _once_more(self) -> float | None:
+        self._errors += 1
+        return self._pause(0.0, PATIENCE_SECONDS) if self._errors <= _ERRORS else None
 
     def _pause(self, at_least: float, patience: float) -> float | None:
         if self._waited + max(self._delay, at_least) > patience:
@@ -132,12 +140,18 @@ class Contact:
         self._lock = threading.Lock()
         self._known = False
         self._lost: float | None = None
+        self._back: float | None = None
         self._hurry = threading.Event()
 
     @property
     def known(self) -> bool:
         """Whether the server has answered, so that it is worth waiting for."""
         return self._known
+
+    @property
+    def fresh(self) -> bool:
+        """Whether the server was gone a moment ago."""
+        return self._back is not None and time.monotonic() - self._back < _FRESH_SECONDS
 
     @property
     def hurried(self) -> bool:
@@ -157,6 +171,7 @@ class Contact:
         with self._lock:
             self._known, lost, self._lost = True, self._lost, None
         if lost is not None:
+            self._back = time.monotonic()
             self._told(f"the API server answers again, after {time.monotonic() - lost:.0f} s")
 
     def waits(self) -> None:
