@@ -115,6 +115,7 @@ def test_three_deploys_and_back(catalog: MakeCatalog, client: Client, space: str
     assert TOKEN not in text
     assert base64.b64encode(TOKEN.encode()).decode() not in text
     # All of it goes with the catalog.
+    change(wtsctl, ("nonsense: third", "name: third"))
     assert wtsctl.json("delete", "--yes").code == 0
     assert wtsctl.json("history").data == {"revisions": []}
 

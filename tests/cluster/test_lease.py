@@ -16,7 +16,8 @@ from tests.command import environment
 from wtsctl.cluster import objects
 from wtsctl.cluster.discovery import DEPLOYMENT
 from wtsctl.cluster.faults import ApiRefused
-from wtsctl.cluster.lease import LEASE, Holder, Lease
+from wtsctl.cluster.identity import Holder
+from wtsctl.cluster.lease import LEASE, Lease
 from wtsctl.errors import ClusterLocked
 
 if TYPE_CHECKING:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import getpass
 import os
 import socket
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
+from uuid import uuid4
 
 from wtsctl.cluster.faults import ApiRefused
 
@@ -64,3 +66,30 @@ def has_ended(other: str) -> bool:
     except (OSError, OverflowError):
         return False
     return False
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds.
+
+    Attributes:
+        who: for people: `ada@laptop pid 4711 as ci`.
+        run: this run among all.
+        process: see the function of this name.
+    """
+
+    who: str
+    run: str
+    process: str
+
+    @classmethod
+    def me(cls, client: Client) -> Self:
+        """This process, with the name that the cluster has for it.
+
+        Raises:
+            ClusterError: the cluster cannot be spoken to.
+        """
+        here, known = process(), cluster_user(client)
+        pid = here.rpartition("/")[2]
+        who = f"{local_user()}{f' pid {pid}' if pid else ''}{f' as {known}' if known else ''}"
+        return cls(who, uuid4().hex, here)

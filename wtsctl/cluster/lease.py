@@ -5,15 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Self
-from uuid import uuid4
+from typing import TYPE_CHECKING, Any
 
 from wtsctl.cluster import objects
 from wtsctl.cluster.discovery import Kind
 from wtsctl.cluster.faults import ApiRefused
-from wtsctl.cluster.identity import cluster_user, has_ended, local_user, process
+from wtsctl.cluster.identity import Holder, has_ended
 from wtsctl.errors import ClusterError, ClusterLocked, Problem
 from wtsctl.health.holding import Holding, Watch
 
@@ -28,33 +26,6 @@ _RENEWALS = 5
 _LOOK_SECONDS, _SAY_SECONDS = 0.5, 5.0
 _RUN, _PROCESS = "wtsctl.io/run", "wtsctl.io/process"
 _FORBIDDEN, _NOT_FOUND, _CONFLICT = 403, 404, 409
-
-
-@dataclass(frozen=True, slots=True)
-class Holder:
-    """Who holds.
-
-    Attributes:
-        who: for people: `ada@laptop pid 4711 as ci`.
-        run: this run among all.
-        process: see `identity.process`.
-    """
-
-    who: str
-    run: str
-    process: str
-
-    @classmethod
-    def me(cls, client: Client) -> Self:
-        """This process, with the name that the cluster has for it.
-
-        Raises:
-            ClusterError: the cluster cannot be spoken to.
-        """
-        here, known = process(), cluster_user(client)
-        pid = here.rpartition("/")[2]
-        who = f"{local_user()}{f' pid {pid}' if pid else ''}{f' as {known}' if known else ''}"
-        return cls(who, uuid4().hex, here)
 
 
 class Lease:

@@ -160,7 +160,7 @@ def _keeping(catalog: str) -> Iterator[Rule]:
     yield _rule(["coordination.k8s.io"], ["leases"], ["create"])
     yield _rule(["coordination.k8s.io"], ["leases"], ["get", "patch", "delete"], [f"wtsctl-{catalog}"])
     # Each deploy has a record of its own, whose name nobody knows before.
-    yield _rule([""], ["configmaps"], ["list", "get", "create", "patch", "delete"])
+    yield _rule([""], ["configmaps"], ["get", "list", "watch", "create", "patch", "delete"])
 
 
 def _cluster_role(own: str, unbound: Iterable[Document]) -> Iterator[Rule]:
