@@ -156,6 +156,8 @@ def test_deploy_level(make: Any, client: Client, space: str, catalog: MakeCatalo
     assert changed.outcomes[f"{space}/Deployment/third"] == "created"
     assert changed.outcomes[f"{space}/Deployment/second"] == "pruned"
     assert changed.data["plan"]["left"] == []
+    back = mine.json("rollback")
+    assert back.code == 0, back.stderr
     assert mine("status").code == 0
     asked = mine.json("smoke-test", "first")
     assert asked.code != 4
@@ -177,6 +179,10 @@ def test_deploy_level(make: Any, client: Client, space: str, catalog: MakeCatalo
     # Only asked for where its list does not show that the account is as it should be.
     own_account = f"/api/v1/namespaces/{space}-ci/serviceaccounts/{ACCOUNT}"
     extra[Right("get", "", "serviceaccounts", f"{space}-ci")] = ("GET", own_account)
+    # Only where another one is at work, and where a deploy writes for seconds.
+    lease = f"/apis/coordination.k8s.io/v1/namespaces/{space}/leases/wtsctl-{space}"
+    extra[Right("get", "coordination.k8s.io", "leases", space)] = ("GET", lease)
+    extra[Right("patch", "coordination.k8s.io", "leases", space)] = ("PATCH", lease)
     assert all(allowed(ci, *request) for request in extra.values())
     unused = granted(client, space) - ci.recording.used - extra.keys()
     assert unused == set()
