@@ -22,7 +22,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from statistics import median
-from typing import IO
+from typing import IO, Any
 
 import api
 import catalogs
@@ -134,13 +134,15 @@ def _peak(pid: int) -> float:
     return int(found[1]) * 1024 / 1e6 if found else 0.0
 
 
-def _turn(server: api.Server, pod: str, namespace: str, started: bool) -> None:
+def _turn(server: api.Server, pod: Mapping[str, Any], started: bool) -> None:
     """Say of a pod that its server has started, or has not, as a kubelet does."""
-    statuses = [{"name": "server", "started": started, "ready": started}]
+    # The list is replaced as a whole.
+    statuses = [{**one, "started": started, "ready": started} for one in pod["status"]["containerStatuses"]]
+    name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
     connection = server.connection()
     connection.request(
         "PATCH",
-        f"/api/v1/namespaces/{namespace}/pods/{pod}/status",
+        f"/api/v1/namespaces/{namespace}/pods/{name}/status",
         body=json.dumps({"status": {"containerStatuses": statuses}}),
         headers={"Content-Type": "application/strategic-merge-patch+json"},
     )
@@ -148,7 +150,7 @@ def _turn(server: api.Server, pod: str, namespace: str, started: bool) -> None:
     answer = response.read()
     connection.close()
     if response.status != HTTPStatus.OK:
-        sys.exit(f"{pod}: {answer.decode()[:400]}")
+        sys.exit(f"{name}: {answer.decode()[:400]}")
 
 
 def refresh(folder: Path, wtsctl: str, kwok: Sequence[str], pods: int, place: Mapping[str, str]) -> None:
@@ -192,14 +194,14 @@ def _measured(folder: Path, wtsctl: str, pods: int, place: Mapping[str, str], se
             raise RuntimeError
         start, lines = time.perf_counter(), _lines(waiting.stderr)
         for _ in range(count - 1):
-            all_ready = _seen(lines, r": ready")
+            all_ready = _seen(lines, r": ready", start + _WAIT_SECONDS - time.perf_counter())
         path = f"/api/v1/namespaces/{namespace}/pods?labelSelector=app.kubernetes.io/instance={_WATCHED}"
-        pod = server.get(path)["items"][0]["metadata"]["name"]
+        pod = server.get(path)["items"][0]
         latencies = []
         for number in range(_CHANGES):
             ready = bool(number % 2)
             time.sleep(0.5)
-            _turn(server, pod, namespace, ready)
+            _turn(server, pod, ready)
             sent = time.perf_counter()
             latencies.append(_seen(lines, rf"\b{_WATCHED}: " + ("ready" if ready else "(?!ready)"), 30) - sent)
         used, idle = _processor(waiting.pid), time.perf_counter()
