@@ -149,8 +149,8 @@ def test_eleven_records_leave_ten(client: Client, space: str) -> None:
         records.add(Entry(0, result="ready"), packed({TEXT: "x"}), records.entries())
     assert [one.revision for one in records.entries()] == list(range(KEPT + 1, 1, -1))
     stale = records.entries()
-    assert records.add(Entry(0), {}, stale).revision == KEPT + 2
-    assert records.add(Entry(0), {}, stale).revision == KEPT + 3
+    assert records.add(Entry(0, user="ada"), {}, stale).revision == KEPT + 2
+    assert records.add(Entry(0, user="bob"), {}, stale).revision == KEPT + 3
     records.update(Entry(KEPT + 3, result="failed"))
     assert records.entries()[0].result == "failed"
     assert records.parts(KEPT + 1) == {TEXT: "x"}

@@ -16,6 +16,7 @@ from tests.command import environment
 from wtsctl.cluster import objects
 from wtsctl.cluster.discovery import DEPLOYMENT
 from wtsctl.cluster.faults import ApiRefused
+from wtsctl.cluster.history import History
 from wtsctl.cluster.identity import Holder
 from wtsctl.cluster.lease import LEASE, Lease
 from wtsctl.errors import ClusterLocked
@@ -168,6 +169,8 @@ def test_killed_and_deployed_again(catalog: MakeCatalog, forwarder: Forwarder, c
     forwarder.passing.clear()
     wtsctl = catalog("only")
     with started(wtsctl, forwarder, client, space) as killed:
+        while killed.poll() is None and not History(client, space, space).entries():
+            time.sleep(0.1)
         killed.kill()
     forwarder.passing.set()
     (left,) = wtsctl.json("history").data["revisions"]
