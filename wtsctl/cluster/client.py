@@ -143,10 +143,16 @@ class Client:
 
     def text(self, path: str, *, query: Mapping[str, str | int] | None = None, where: str = "") -> str:
         """Send a GET whose answer is text, such as a container's log."""
+        return self.text_and_headers(path, query=query, where=where)[0]
+
+    def text_and_headers(
+        self, path: str, *, query: Mapping[str, str | int] | None = None, where: str = ""
+    ) -> tuple[str, Mapping[str, str]]:
+        """Send a GET whose answer is text; the text and the headers of the answer."""
         response, data, _ = self._answered("GET", path, query, accept="text/plain, */*")
         if response.status != 200:  # noqa: PLR2004
             raise refused(response.status, _parse(data), _text(data), where, self.connection)
-        return _text(data)
+        return _text(data), response.headers
 
     def stream(
         self,

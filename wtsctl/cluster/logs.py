@@ -20,6 +20,8 @@ _AT_ONCE = 16
 # A server that compiles is silent for minutes.
 _SILENT_SECONDS = 1800
 _LINES = 500
+# How often a log that ends is followed anew.
+_TRIES = 5
 
 Run = tuple[str, str, str, int]
 """Namespace, pod, container, and how often it has been restarted: one run of a server."""
@@ -40,6 +42,7 @@ class StartLogs:
         self._news = news
         self._lock = threading.Lock()
         self._steps: dict[Run, Step | None] = {}
+        self._tries: dict[Run, int] = {}
         self._open: dict[Run, Any] = {}
         self._stopped = False
 
@@ -58,6 +61,7 @@ class StartLogs:
         with self._lock:
             if run not in self._steps and len(self._open) < _AT_ONCE and not self._stopped:
                 self._steps[run] = None
+                self._tries[run] = self._tries.get(run, 0) + 1
                 self._open[run] = _Unopened()
                 threading.Thread(target=self._follow, args=(run,), daemon=True).start()
             return self._steps.get(run)
@@ -93,6 +97,9 @@ class StartLogs:
         finally:
             with self._lock:
                 response = self._open.pop(run)
+                if not self._stopped and self._tries[run] < _TRIES:
+                    # The API server restarted, or the kubelet began a new file: what it said may be out of date.
+                    self._steps.pop(run)
             response.close()
 
     def _take(self, run: Run, line: str) -> None:

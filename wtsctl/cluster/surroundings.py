@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from wtsctl.plan.preflight.check import Wanted
 
 _FORBIDDEN, _NOT_FOUND = 403, 404
-_READ_SECONDS = 30.0
 STORAGE_CLASS = Kind("storage.k8s.io/v1", "StorageClass", "storageclasses", namespaced=False)
 VOLUME = Kind("v1", "PersistentVolume", "persistentvolumes", namespaced=False)
 QUOTA = Kind("v1", "ResourceQuota", "resourcequotas")
@@ -112,15 +111,13 @@ def _version(client: Client) -> tuple[Mapping[str, Any] | NotRead, float | None]
     """What the API server calls its version, and by how much our clock is ahead of its."""
     began = time.time()
     try:
-        response = client.stream("/version", query={}, where="/version", read_seconds=_READ_SECONDS)
+        text, headers = client.text_and_headers("/version", where="/version")
     except ApiRefused as error:
         if error.status != _FORBIDDEN:
             raise
         return NotRead("/version may not be read"), None
     ended = time.time()
-    text = response.read(decode_content=True)
-    response.release_conn()
-    ahead = skew(str(response.headers.get("Date", "")), began, ended)
+    ahead = skew(str(headers.get("Date", "")), began, ended)
     try:
         found = json.loads(text)
     except ValueError:

@@ -11,7 +11,7 @@ import typer
 from wtsctl.commands import options
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
     from wtsctl.cluster.client import Client
     from wtsctl.cluster.lease import Lease
@@ -97,23 +97,27 @@ def delete(
         whole = instances is None
         if whole:
             mine = recorded_too(mine, _recorded(client, Home(catalog.name, catalog.defaults.namespace), screen))
-        found = ours(
-            client,
-            Discovery(client),
-            mine.namespaces,
-            run.labels,
-            others=mine.others,
-            named=mine.named,
-            further=mine.further,
-            cluster=whole,
-        )
-        if found.unseen:
-            kinds = ", ".join(sorted({kind for kind, _ in found.unseen}))
-            screen.note(f"not looked for, because they may not be listed: {kinds}")
-        gone = targets(found.objects, instances) + (
-            namespaces(client, (*mine.namespaces, *mine.others), run.labels) if whole else []
-        )
-        return _deleted(run, _spared(run, gone, keep_cache=keep_cache), ask=not yes)
+
+        def find() -> list[Target]:
+            found = ours(
+                client,
+                Discovery(client),
+                mine.namespaces,
+                run.labels,
+                others=mine.others,
+                named=mine.named,
+                further=mine.further,
+                cluster=whole,
+            )
+            if found.unseen:
+                kinds = ", ".join(sorted({kind for kind, _ in found.unseen}))
+                screen.note(f"not looked for, because they may not be listed: {kinds}")
+            gone = targets(found.objects, instances) + (
+                namespaces(client, (*mine.namespaces, *mine.others), run.labels) if whole else []
+            )
+            return _spared(run, gone, keep_cache=keep_cache)
+
+        return _deleted(run, find, ask=not yes)
 
     screen = terminal(no_color=no_color, quiet=quiet, verbose=verbose)
     finish("delete", screen, body, as_json=output is options.Output.JSON)
@@ -165,12 +169,13 @@ def _unless_held(run: _Run, targets: list[Target], ours: set[str]) -> list[Targe
     return marked
 
 
-def _deleted(run: _Run, targets: list[Target], *, ask: bool) -> Result:
+def _deleted(run: _Run, find: Callable[[], list[Target]], *, ask: bool) -> Result:
     from wtsctl.cluster.remove import Fate
     from wtsctl.commands.asking import agreed
     from wtsctl.errors import ExitCode, Problem
     from wtsctl.report.delete import intention
 
+    targets = find()
     going = [one for one in targets if one.fate is Fate.PENDING]
     if not going:
         run.screen.note("nothing to delete: " + ("what is left is kept" if targets else "none of it is in the cluster"))
@@ -182,8 +187,19 @@ def _deleted(run: _Run, targets: list[Target], *, ask: bool) -> Result:
         # What was asked about stands on the screen already.
         return replace(said_no, show=lambda _: None)
     try:
-        run.lease.acquire(run.patience)
+        if run.lease.acquire(run.patience):
+            # Another one was at work since, which may have made or deleted something.
+            before, targets = {one.uid for one in targets}, find()
+            going = [one for one in targets if one.fate is Fate.PENDING]
+            if ask and {one.uid for one in targets} != before:
+                run.lease.release()
+                hint = "nothing was deleted; delete again to see what is there now"
+                changed = Problem(
+                    "delete.changed", "what is there has changed while another one was at work", hint=hint
+                )
+                return _result(targets, [], ExitCode.CLUSTER, [changed])
     except KeyboardInterrupt:
+        run.lease.release()
         return _result(targets, [], ExitCode.INTERRUPTED, [Problem("interrupted", "nothing was deleted")])
     return _removed(run, targets, going)
 

@@ -92,9 +92,10 @@ def rollout(run: Run, manifests: Sequence[Manifest]) -> Result:
 
 def _applied(run: Run, plan: Planned, manifests: Sequence[Manifest]) -> Result:
     from wtsctl.cluster.apply import ApplyResult, apply_all
+    from wtsctl.commands.outcome import left
     from wtsctl.commands.planned import planned
     from wtsctl.commands.writing import Writing
-    from wtsctl.errors import ExitCode
+    from wtsctl.errors import ClusterError, ExitCode, Problem
     from wtsctl.report.deploy import applied_line
 
     def told(one: Applied) -> None:
@@ -103,33 +104,45 @@ def _applied(run: Run, plan: Planned, manifests: Sequence[Manifest]) -> Result:
     def record(plan: Planned) -> None:
         run.recorder.begin(plan, manifests, writes=plan.writes)
 
-    with Writing(run.place, plan, run.patience, run.screen, record) as writing:
+    applied, pruned = ApplyResult(()), None
+    try:
+        with Writing(run.place, plan, run.patience, run.screen, record) as writing:
 
-        def write(plan: Planned) -> ApplyResult:
-            place = run.place
-            before, between = [writing.begin, lambda: plan.membership.widen(place.client, run.screen)], writing.go_on
-            return apply_all(
-                place.client, plan.prepared, place.options, told, plan.compared, before=before, between=between
-            )
+            def write(plan: Planned) -> ApplyResult:
+                place = run.place
+                before = [writing.begin, lambda: plan.membership.widen(place.client, run.screen)]
+                between = writing.go_on
+                return apply_all(
+                    place.client, plan.prepared, place.options, told, plan.compared, before=before, between=between
+                )
 
-        applied = write(plan)
-        if writing.stale and not run.ask:
-            run.screen.note("what is there has changed while another one was at work: planning again")
-            plan = planned(run.place, manifests, run.screen, check_new=False, usual=run.recorder.look())
-            if problems := [one.problem for one in plan.compared if one.problem]:
-                done = ApplyResult.foreseen(plan.compared, refused=True)
-                return _result(run, done, ExitCode.CLUSTER, problems, plan=plan)
-            writing.again(plan)
             applied = write(plan)
-        finished = applied.complete and not (applied.interrupted or applied.error)
-        pruned = None
-        if finished:
-            pruned = plan.membership.finish(run.place.client, run.place.labels, run.screen, writing.go_on)
+            if writing.stale and not run.ask:
+                run.screen.note("what is there has changed while another one was at work: planning again")
+                plan = planned(run.place, manifests, run.screen, check_new=False, usual=run.recorder.look())
+                if problems := [one.problem for one in plan.compared if one.problem]:
+                    done = ApplyResult.foreseen(plan.compared, refused=True)
+                    return _result(run, done, ExitCode.CLUSTER, problems, plan=plan)
+                writing.again(plan)
+                applied = write(plan)
+            if applied.complete and not (applied.interrupted or applied.error):
+                pruned = plan.membership.finish(run.place.client, run.place.labels, run.screen, writing.go_on)
+    except KeyboardInterrupt:
+        # Between the requests: before an apply, before a prune, or while the lock is given back.
+        known = "what is known of each object stands above" if applied.objects else "nothing is known of the objects"
+        text = f"interrupted while writing; {known}, and a second deploy goes on from there"
+        interrupted = [Problem("interrupted", text)]
+        return _result(run, applied, ExitCode.INTERRUPTED, interrupted, plan=plan, pruned=pruned)
+    except ClusterError as error:
+        if not applied.objects:
+            raise
+        return _result(run, applied, error.exit_code, [*error.problems, *left(applied)], plan=plan, pruned=pruned)
     return _ended(run, plan, applied, pruned)
 
 
 def _ended(run: Run, plan: Planned, applied: ApplyResult, pruned: PruneResult | None) -> Result:
     """Say what was written, and wait for the models where all of it was."""
+    from wtsctl.commands.outcome import unfinished, unpruned
     from wtsctl.errors import ClusterError, ExitCode, Problem
     from wtsctl.report.deploy import counts
 
@@ -139,10 +152,10 @@ def _ended(run: Run, plan: Planned, applied: ApplyResult, pruned: PruneResult | 
             # Whoever gave a value has to hear that another one is in use.
             run.screen.warn(f"{one.manifest.identity}: {one.note}")
     if pruned is None:
-        return _result(run, applied, *_unfinished(applied), plan=plan)
+        return _result(run, applied, *unfinished(applied), plan=plan)
     if pruned.objects:
         run.screen.note(f"no longer in the catalog: {counts(pruned.objects)}")
-    if ended := _unpruned(pruned):
+    if ended := unpruned(pruned):
         return _result(run, applied, *ended, plan=plan, pruned=pruned)
     if not run.wait:
         return _result(run, applied, ExitCode.OK, [], plan=plan, pruned=pruned)
@@ -157,46 +170,6 @@ def _ended(run: Run, plan: Planned, applied: ApplyResult, pruned: PruneResult | 
         text = f"the models cannot be watched any more; {everything} shows them once that is mended"
         problems = [*error.problems, Problem("deploy.not-watched", text)]
         return _result(run, applied, error.exit_code, problems, plan=plan, pruned=pruned)
-
-
-def _unfinished(applied: ApplyResult) -> tuple[ExitCode, list[Problem]]:
-    """Why the apply stopped, and what is and is not in the cluster now."""
-    from wtsctl.cluster.apply import Outcome
-    from wtsctl.errors import ExitCode, Problem
-
-    problems = [one.problem for one in applied.objects if one.problem]
-    if applied.error is not None:
-        problems += applied.error.problems
-    lefts = ((Outcome.UNKNOWN, "it may or may not have been applied"), (Outcome.NOT_APPLIED, "not applied"))
-    for outcome, text in lefts:
-        left = [one.manifest.identity for one in applied.objects if one.outcome is outcome]
-        if left:
-            problems.append(Problem(f"deploy.{outcome.value}", f"{text}: {', '.join(left)}"))
-    if applied.interrupted:
-        text = "interrupted while applying; what was applied stays, and a second deploy goes on from there"
-        return ExitCode.INTERRUPTED, [Problem("interrupted", text), *problems]
-    return ExitCode.CLUSTER, problems
-
-
-def _unpruned(pruned: PruneResult) -> tuple[ExitCode, list[Problem]] | None:
-    """Why not everything went that should; None where it did."""
-    from wtsctl.cluster.apply import Outcome
-    from wtsctl.errors import ExitCode, Problem
-
-    everything = "everything was applied"
-    failed = [one for one in pruned.objects if one.outcome is Outcome.FAILED]
-    problems = [Problem("cluster.refused", one.note, one.identity) for one in failed]
-    if pruned.interrupted:
-        text = f"interrupted while pruning; {everything}, what was asked to go still goes, and a second deploy goes on"
-        return ExitCode.INTERRUPTED, [Problem("interrupted", text), *problems]
-    if pruned.error is not None:
-        text = f"{everything}, and it cannot be known what of the rest is gone; a second deploy goes on from there"
-        return pruned.error.exit_code, [*problems, *pruned.error.problems, Problem("deploy.not-pruned", text)]
-    if pruned.slow:
-        hint = "a finalizer or a pod that does not stop holds them; see `kubectl describe`"
-        text = f"{everything}; deleted and still there: {', '.join(pruned.slow)}"
-        problems.append(Problem("deploy.not-gone", text, hint=hint))
-    return (ExitCode.CLUSTER if failed else ExitCode.NOT_READY, problems) if problems else None
 
 
 def _waited(run: Run, applied: ApplyResult, plan: Planned, pruned: PruneResult) -> Result:
@@ -253,15 +226,21 @@ def _result(
 ) -> Result:
     from wtsctl.cluster.prune import PruneResult
     from wtsctl.commands.readiness import evidence_of
+    from wtsctl.errors import ExitCode, Problem
     from wtsctl.report.deploy import DeployReport
     from wtsctl.report.result import Result
 
-    waited = waited or {}
-    run.recorder.ended(code, complete=applied.complete, waited=waited, plan=plan, problems=problems)
+    waited, evidence = waited or {}, {}
+    try:
+        run.recorder.ended(code, complete=applied.complete, waited=waited, plan=plan, problems=problems)
+        evidence = evidence_of(run.place.client, [one.health for one in waited.values()])
+    except KeyboardInterrupt:
+        # What came of the deploy is known, and is what has to be said.
+        code = ExitCode.INTERRUPTED
+        problems = [*problems, Problem("interrupted", "interrupted before the record of this deploy was complete")]
     warnings = run.place.client.take_warnings()
     for warning in warnings:
         run.screen.warn(f"warning: {warning}")
-    evidence = evidence_of(run.place.client, [one.health for one in waited.values()])
     foreseen = plan.report if plan else None
     if pruned is None and plan is not None and plan.membership.prunes:
         pruned = PruneResult.foreseen(plan.membership.found.removed, refused=not run.dry_run)
