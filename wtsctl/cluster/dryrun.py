@@ -273,49 +273,17 @@ def as_wanted(client: Client, kind: Kind, manifest: Manifest) -> bool:
 def holds(there: Any, wanted: Any) -> bool:
     """Whether a value has every part of another; lists have to agree in their length.
 
-    The API server leaves out what is false, zero or empty.
+    The API server leaves out what is false, zero or empty. An empty mapping is a value of its own: as a podSelector
+    it selects every pod, which a narrower one does not.
     """
-    if isinstance(wanted, Mapping):
-        return isinstance(there, Mapping) and all(holds(there.get(key), value) for key, value in wanted.items())
     if not wanted:
         return not there
+    if isinstance(wanted, Mapping):
+        return isinstance(there, Mapping) and all(holds(there.get(key), value) for key, value in wanted.items())
     if isinstance(wanted, list):
         same = isinstance(there, list) and len(there) == len(wanted)
         return same and all(holds(one, other) for one, other in zip(there, wanted, strict=True))
     return bool(there == wanted)
-
-
-def moved(compared: Sequence[Compared], now: Prepared) -> list[tuple[str, str]]:
-    """What of a plan is another object by now, or another value in a field that the manifest sets.
-
-    Returns each identity with what has changed; empty where the plan still holds.
-    """
-    changed = []
-    for one in compared:
-        then, live = one.live, now.live(one.manifest)
-        if not one.write or one.action is Action.CREATE:
-            continue
-        if then is not None and live is None and "deletionTimestamp" in then["metadata"]:
-            # What was going is gone.
-            continue
-        if then is None or live is None or then["metadata"].get("uid") != live["metadata"].get("uid"):
-            if then is not live:
-                changed.append((one.manifest.identity, "it was deleted or made anew since the plan was made"))
-            continue
-        fields = _differing(declared(then, one.manifest.doc), declared(live, one.manifest.doc))
-        if fields:
-            changed.append((one.manifest.identity, f"changed since the plan was made: {', '.join(fields)}"))
-        elif _record(then, one.manifest) != _record(live, one.manifest):
-            changed.append((one.manifest.identity, "its fields changed hands since the plan was made"))
-    return changed
-
-
-def _differing(then: Sequence[Field], now: Sequence[Field]) -> list[str]:
-    return list(dict.fromkeys(one.path for one in (*then, *now) if one not in then or one not in now))
-
-
-def _record(live: Object, manifest: Manifest) -> Any:
-    return applied_fields(live, objects.FIELD_MANAGER, manifest.api_version)
 
 
 def last_pods(client: Client, compared: Sequence[Compared], labels: str) -> list[Object]:

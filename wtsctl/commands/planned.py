@@ -213,8 +213,8 @@ def changed(place: Place, plan: Planned, *, made: bool = False) -> list[Problem]
     Raises:
         ClusterError: the cluster cannot be spoken to.
     """
-    from wtsctl.cluster.dryrun import moved
     from wtsctl.cluster.prepare import prepare
+    from wtsctl.cluster.recheck import moved
     from wtsctl.errors import Problem
     from wtsctl.plan.changes import Action
 
