@@ -22,7 +22,7 @@ from wtsctl.plan.membership import (
     places,
     recorded,
 )
-from wtsctl.plan.prune import KEEP, Reason, Standing, left, model_of, removed, standing
+from wtsctl.plan.prune import KEEP, Reason, Standing, left, model_of, objection, removed, standing
 
 HOME = Home("demo", "llama-serve")
 SCOPE = Scope(
@@ -198,6 +198,31 @@ STANDINGS: list[tuple[dict[str, Any], Standing]] = [
 def test_what_may_be_pruned(item: dict[str, Any], expected: Standing) -> None:
     """Label, field manager, no owner, no annotation: with any one of the four missing it stays."""
     assert standing(item, HOME, "wtsctl") is expected
+
+
+AGAIN = [{"manager": "wtsctl", "operation": "Apply", "time": "2026-11-23T20:00:00Z"}]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({}, ""),
+        ({"annotations": {"a": "b"}, "resourceVersion": "9", "generation": 2}, ""),
+        ({"deletionTimestamp": "2026-11-23T20:00:00Z"}, ""),
+        ({"annotations": {KEEP: "keep"}}, "says to keep it"),
+        ({"labels": LABELS | {PART_OF: "applyset-other-v1"}}, "someone else"),
+        ({"labels": LABELS | {PART_OF: HOME.id, "app.kubernetes.io/part-of": "other"}}, "someone else"),
+        ({"ownerReferences": [{"kind": "InferenceService", "name": "old"}]}, "someone else"),
+        ({"managedFields": AGAIN}, "another deploy applied it"),
+        ({"uid": "2"}, "another one of this name"),
+    ],
+)
+def test_what_speaks_against_a_removal_by_now(change: dict[str, Any], says: str) -> None:
+    """What was planned is looked at again before it is deleted: a status or a scale is nothing, a claim on it is."""
+    then = live(uid="1")
+    text = objection(then, live(**{"uid": "1"} | change), HOME, "wtsctl")
+    assert says in text
+    assert bool(says) is bool(text)
 
 
 def test_what_stays_says_why_and_what_to_do() -> None:

@@ -102,15 +102,16 @@ def apply(
     return status == HTTPStatus.CREATED, item
 
 
-def delete(client: Client, kind: Kind, namespace: str, name: str, *, uid: str = "") -> None:
+def delete(client: Client, kind: Kind, namespace: str, name: str, *, uid: str = "", version: str = "") -> None:
     """Delete an object with all that it owns: in the foreground, so that its pods go before itself.
 
     Raises:
-        ApiRefused: `status` 404 where it is already gone, 409 where `uid` is no longer its.
+        ApiRefused: `status` 404 where it is already gone, 409 where `uid` is no longer its, or `version` no longer its
+            resourceVersion.
     """
     body: Object = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Foreground"}
     if uid:
-        body["preconditions"] = {"uid": uid}
+        body["preconditions"] = {"uid": uid, **({"resourceVersion": version} if version else {})}
     client.request("DELETE", kind.path(namespace, name), body=body, where=label(kind.kind, namespace, name))
 
 

@@ -26,6 +26,8 @@ _COMPONENT = "app.kubernetes.io/component"
 # The rights that we may be working with, and what a whole cluster uses: whoever may not delete them is not meant to.
 _KEPT_IF_FORBIDDEN = frozenset({"access", "priority"})
 _FORBIDDEN, _NOT_FOUND, _CONFLICT = 403, 404, 409
+# A status changes a few times while a workload stops; more often than that nothing does between a look and a delete.
+_LOOKS = 10
 _SAY_SECONDS = 3.0
 # Every namespace has these, put there by Kubernetes or OpenShift themselves.
 _GIVEN = frozenset(
@@ -62,6 +64,7 @@ class Target:
         name: its name.
         uid: of this very object, so that one made anew meanwhile is left alone.
         component: what it belongs to, by its label.
+        version: its resourceVersion, where it is to be deleted only as it was looked at; else empty.
         fate: what becomes of it; `pending` until that is known.
         note: why, where it is kept or failed.
     """
@@ -71,6 +74,7 @@ class Target:
     name: str
     uid: str
     component: str = ""
+    version: str = ""
     fate: Fate = Fate.PENDING
     note: str = ""
 
@@ -137,29 +141,54 @@ def foreign(client: Client, discovery: Discovery, namespace: str, ours: Collecti
     return sorted(one for one in dict.fromkeys(held) if one not in ours)
 
 
-def remove(client: Client, targets: Sequence[Target], told: Callable[[Target], None]) -> None:
+def remove(
+    client: Client,
+    targets: Sequence[Target],
+    told: Callable[[Target], None],
+    look: Callable[[Target], Target] = lambda one: one,
+) -> None:
     """Ask for the deletion of every target at once; `told` hears of each, from any thread, what became of it.
 
     An object that is already gone counts as deleted. On Ctrl-C requests that are under way are still finished.
+
+    Args:
+        client: the cluster.
+        targets: what is to go.
+        told: hears of each.
+        look: looks at a target right before it is deleted, and gives it the version that it has then, or a fate. It is
+            called again where that version is another one by now.
     """
-
-    def one(target: Target) -> Target:
-        try:
-            objects.delete(client, target.kind, target.namespace, target.name, uid=target.uid)
-        except ApiRefused as error:
-            if error.status == _CONFLICT:
-                return replace(target, fate=Fate.KEPT, note="another one of this name was made meanwhile")
-            if error.status == _FORBIDDEN and target.component in _KEPT_IF_FORBIDDEN:
-                return replace(target, fate=Fate.KEPT, note="we may not delete it; who deployed it first can")
-            if error.status != _NOT_FOUND:
-                return replace(target, fate=Fate.FAILED, note=error.problem.message)
-        except ClusterError as error:
-            return replace(target, fate=Fate.FAILED, note=error.problems[0].message)
-        return replace(target, fate=Fate.DELETED)
-
     with ThreadPoolExecutor(8) as pool:
-        for _ in pool.map(lambda target: told(one(target)), targets):
+        for _ in pool.map(lambda target: told(_removed(client, target, look)), targets):
             pass
+
+
+def _removed(client: Client, target: Target, look: Callable[[Target], Target]) -> Target:
+    """One target with what became of it."""
+    try:
+        for _ in range(_LOOKS):
+            target = look(target)
+            done = _asked(client, target) if target.fate is Fate.PENDING else target
+            if done is not None:
+                return done
+    except ClusterError as error:
+        return replace(target, fate=Fate.FAILED, note=error.problems[0].message)
+    return replace(target, fate=Fate.FAILED, note="it is being changed all the time; try again")
+
+
+def _asked(client: Client, target: Target) -> Target | None:
+    """One target whose deletion was asked for; None where it is not any more as it was looked at."""
+    try:
+        objects.delete(client, target.kind, target.namespace, target.name, uid=target.uid, version=target.version)
+    except ApiRefused as error:
+        if error.status == _CONFLICT:
+            text = "another one of this name was made meanwhile"
+            return None if target.version else replace(target, fate=Fate.KEPT, note=text)
+        if error.status == _FORBIDDEN and target.component in _KEPT_IF_FORBIDDEN:
+            return replace(target, fate=Fate.KEPT, note="we may not delete it; who deployed it first can")
+        if error.status != _NOT_FOUND:
+            raise
+    return replace(target, fate=Fate.DELETED)
 
 
 def wait_gone(

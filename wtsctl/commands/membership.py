@@ -161,7 +161,7 @@ class Membership:
             client: the cluster.
             labels: the selector of what is the catalog's.
             screen: hears of it.
-            check: called before; a ClusterError from it means that nothing may be written any more.
+            check: called before each part; a ClusterError from it means that nothing may be written any more.
         """
         from dataclasses import replace
 
@@ -181,15 +181,21 @@ class Membership:
             result = prune(
                 client,
                 staying,
+                self.members.home,
                 labels,
                 timeout=_GONE_SECONDS,
+                check=check,
                 told=lambda one: screen.detail(pruned_line(one)),
                 note=screen.note,
             )
+            for one in result.spared:
+                screen.warn(f"{one.identity} stays: {one.note}")
             staying = tuple(one for one in staying if one[1]["metadata"]["uid"] not in result.gone)
         if not self.members.whole or result.error or result.interrupted:
             return result
         try:
+            # Someone may have taken the lock over while things went.
+            check()
             self._record = write(client, self._record, self._staying(staying))
         except KeyboardInterrupt:
             return replace(result, interrupted=True)

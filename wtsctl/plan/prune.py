@@ -77,6 +77,36 @@ def standing(item: Mapping[str, Any], home: Home, manager: str) -> Standing:
     return Standing.NEVER if item["kind"] in NEVER_PRUNED else Standing.REMOVED
 
 
+def objection(then: Mapping[str, Any], now: Mapping[str, Any], home: Home, manager: str) -> str:
+    """Why an object that was to be removed is not to be any more; empty where nothing speaks against it.
+
+    Args:
+        then: as it was when the plan was made.
+        now: as it is.
+        home: the catalog's set.
+        manager: our field manager.
+    """
+    if then["metadata"]["uid"] != now["metadata"]["uid"]:
+        return "another one of this name was made since the plan was made"
+    found = standing(now, home, manager)
+    if found is Standing.KEPT:
+        return "since the plan was made an annotation says to keep it"
+    if found not in {Standing.REMOVED, Standing.LEAVING}:
+        return "since the plan was made it belongs to someone else"
+    if _applied(then, manager) != _applied(now, manager):
+        return "another deploy applied it since the plan was made"
+    return ""
+
+
+def _applied(item: Mapping[str, Any], manager: str) -> list[Any]:
+    """What we applied of an object, and when."""
+    return [
+        one
+        for one in item["metadata"].get("managedFields") or ()
+        if one.get("manager") == manager and one.get("operation") == "Apply"
+    ]
+
+
 def _is_ours(item: Mapping[str, Any], labels: Mapping[str, Any], home: Home, manager: str) -> bool:
     metadata = item["metadata"]
     if (
@@ -92,9 +122,7 @@ def _is_ours(item: Mapping[str, Any], labels: Mapping[str, Any], home: Home, man
         ID in labels or item["kind"] == "Lease" or labels.get("app.kubernetes.io/component") in _BOOKS
     ):
         return False
-    return any(
-        one.get("manager") == manager and one.get("operation") == "Apply" for one in metadata.get("managedFields") or ()
-    )
+    return bool(_applied(item, manager))
 
 
 def removed(item: Mapping[str, Any], note: str = "") -> Change:
