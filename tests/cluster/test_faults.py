@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import random
 import signal
 import subprocess
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -219,34 +221,50 @@ def test_watches_that_drop(make: Callable[[], Deploys], client: Client, kind: st
         assert process.poll() is None
 
 
-def test_ctrl_c_at_four_points(make: Callable[[], Deploys], client: Client) -> None:
-    """Ctrl-C at requests from first to last write: what is said of each object is what the API server has."""
+def applies(one: Asked) -> bool:
+    """Whether it is the apply of an object."""
+    return one.writes and one.method == "PATCH" and "fieldValidation" in one.query
+
+
+def gives_back(one: Asked) -> bool:
+    """Whether it gives the lock back."""
+    return one.method == "DELETE" and "/leases/" in one.path
+
+
+def test_ctrl_c_at_five_points(make: Callable[[], Deploys], client: Client) -> None:
+    """Ctrl-C at applies from first to last, and after them: what is said of each object is what the API server has."""
     calm = make()
     assert calm.disturbed.json("deploy", "--no-wait").code == 0
-    writes = [one.number for one in calm.proxy.asked if one.writes]
-    chance = random.Random(20261123)  # noqa: S311
+    count = sum(applies(one) for one in calm.proxy.asked)
+    assert count >= 6
+    first = [1, count // 3, 2 * count // 3, count]
+    points = [*((applies, number) for number in first), (gives_back, 1)]
 
-    def at(part: int) -> None:
+    def at(point: tuple[Callable[[Asked], bool], int]) -> None:
+        chosen, number = point
         run = make()
-        number = writes[int(len(writes) * (part + chance.random()) / 4)]
+        met, guard = itertools.count(1), threading.Lock()
+        after: list[int] = []
         with started(run.disturbed, "deploy", "--no-wait", "--parallel", "2") as process:
 
             def fault(one: Asked) -> Fault | None:
-                if one.number == number:
-                    process.send_signal(signal.SIGINT)
+                with guard:
+                    if chosen(one) and next(met) == number:
+                        after.append(one.number)
+                        process.send_signal(signal.SIGINT)
                 # So that the signal is there before the answer.
-                return Late(0.3) if number <= one.number < number + 3 else None
+                return Late(0.3) if after and after[0] <= one.number < after[0] + 3 else None
 
             run.proxy.fault = fault
             out, _ = process.communicate(timeout=60)
         assert process.returncode == 130, out
         said = {one["identity"]: one["outcome"] for one in json.loads(out)["data"]["objects"]}
-        assert "not-applied" in said.values() or part == 3, said
         assert set(said.values()) <= {"created", "not-applied"}, said
+        assert ("not-applied" in said.values()) == (number < count and chosen is applies) or number == count, said
         assert {name for name, outcome in said.items() if outcome == "created"} == there(client, run, said)
 
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(at, range(4)))
+        list(pool.map(at, points))
 
 
 def there(client: Client, run: Deploys, names: Iterable[str]) -> set[str]:
