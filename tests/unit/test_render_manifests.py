@@ -116,6 +116,23 @@ def test_selection_leaves_out_what_it_does_not_need() -> None:
     assert rendered(text, selected=set()) == {}
 
 
+@pytest.mark.parametrize("selected", [None, {"granite-8b"}])
+def test_the_catalogs_own_namespace_is_there_without_models(selected: set[str] | None) -> None:
+    """The lock, the members and the records lie there, and CI's account may write them."""
+    text = changed(
+        ("  namespace: llm", "  namespace: home"),
+        ("models:", "platform: {access: {mode: on, level: deploy, namespace: ci}}\nmodels:"),
+        text=SMALL.replace("  role:", "  namespace: elsewhere\n  role:"),
+    )
+    made = rendered(text, selected=selected)
+    assert {"Namespace/home", "Namespace/elsewhere"} <= set(made)
+    assert not [name for name in made if name.startswith("home/") and "wtsctl-ci" not in name]
+    if selected is None:
+        rules = made["home/Role/wtsctl-ci"].doc["rules"]
+        kept = [one["resources"] for one in rules if "create" in one["verbs"]]
+        assert kept == [["leases"], ["configmaps"]]
+
+
 def test_same_catalog_renders_the_same_bytes() -> None:
     """Rendering has no clock, no random order and no state between calls."""
     catalog = read_catalog(ROOT / "models.yaml", None).catalog

@@ -63,8 +63,8 @@ def jobs(asked: Asked, documents: Iterable[Document]) -> Iterator[Job]:
     by_namespace: dict[str, list[Document]] = defaultdict(list)
     unbound: list[Document] = []
     if access.level == "deploy":
-        # Where the account itself is, which deploy looks at too.
-        by_namespace[account] = []
+        # Where the account itself is, which deploy looks at too, and where wtsctl keeps what it knows of the catalog.
+        by_namespace |= {account: [], catalog.defaults.namespace: []}
     for doc in documents:
         namespace = doc["metadata"].get("namespace")
         by_namespace[namespace].append(doc) if namespace else unbound.append(doc)

@@ -33,7 +33,9 @@ def jobs(asked: Asked) -> Iterator[Job]:
     catalog = asked.catalog
     downloads = [load.namespace for load in asked.chosen if load.spec.runtime is Runtime.VLLM]
     initialized = [load.namespace for load in asked.chosen if load.spec.runtime is Runtime.KSERVE]
-    for namespace in dict.fromkeys((*asked.namespaces, *_account_namespace(asked))):
+    # Also where no model is: the lock, the members and the records of deploys lie in the catalog's own namespace.
+    own = (catalog.defaults.namespace,) if asked.whole or asked.chosen else ()
+    for namespace in dict.fromkeys((*asked.namespaces, *own, *_account_namespace(asked))):
         named = variables(catalog, namespace, "namespace")
         named["labels"] = namespace_labels(catalog.platform) | named["labels"]
         yield Job("shared/namespace.yaml.j2", named, Stage.NAMESPACE, None, SHARED_PATH)
