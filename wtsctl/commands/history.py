@@ -54,7 +54,7 @@ def history(
         if models_yaml and revision is None:
             raise UsageError("--models-yaml goes with a revision", hint="`wtsctl history` lists them")
         name, home = read_home(file, profile)
-        records = History(Client(connect(kubeconfig, context)), home, name)
+        records = History(Client(connect(kubeconfig, context), told=screen.note), home, name)
         entries = records.entries()
         if revision is not None:
             return _one(records, entries, revision, text=models_yaml)

@@ -80,7 +80,7 @@ def rollback(
         ignored = names(ignore_preflight_errors or ())
         within, patience = seconds(timeout, "--timeout"), patience_of(lock_timeout)
         name, home = read_home(file, profile)
-        client = Client(connect(kubeconfig, context), connections=max(16, parallel))
+        client = Client(connect(kubeconfig, context), connections=max(16, parallel), told=screen.note)
         records = History(client, home, name)
         entry = _chosen(records.entries(), revision)
         loaded, everything = _read(records, entry)
