@@ -17,6 +17,7 @@ from wtsctl.plan.membership import (
     Scope,
     applyset_id,
     is_current,
+    is_other,
     member,
     parent,
     places,
@@ -143,6 +144,49 @@ def test_what_is_listed_and_what_is_asked_for_by_name() -> None:
     )
     assert (SCOPE | Scope()) - Scope() == SCOPE
     assert Scope() - SCOPE == SCOPE - SCOPE == Scope()
+
+
+def test_what_does_not_say_whose_it_is_is_recorded_by_its_name() -> None:
+    """Listed, for lists are what one may do, and named, so that a catalog of the same name leaves it alone."""
+    service = {**manifest("InferenceService"), "apiVersion": "serving.kserve.io/v1beta1"}
+    scope = places([service, manifest("Service")], by_name=())
+    assert scope == Scope(
+        frozenset({("serving.kserve.io/v1beta1", "InferenceService", "s"), ("v1", "Service", "s")}),
+        frozenset({("serving.kserve.io/v1beta1", "InferenceService", "s", "x")}),
+    )
+    assert scope.names(service)
+    assert scope.names({**service, "apiVersion": "serving.kserve.io/v1"})
+    assert not scope.names({**service, "apiVersion": "other/v1beta1"})
+    assert not scope.names({**service, "metadata": {"name": "y", "namespace": "s"}})
+    assert recorded(parent(HOME, scope), HOME) == scope
+
+
+@pytest.mark.parametrize(
+    ("labels", "namespace", "other"),
+    [
+        ({PART_OF: HOME.id}, "s", False),
+        ({}, "s", False),
+        ({PART_OF: "applyset-other-v1"}, "s", True),
+        ({ID: "applyset-other-v1"}, "s", True),
+        ({"app.kubernetes.io/component": "history"}, "llama-serve", False),
+        ({"app.kubernetes.io/component": "history"}, "s", True),
+    ],
+)
+def test_what_delete_leaves_to_a_catalog_of_the_same_name(
+    labels: dict[str, str], namespace: str, *, other: bool
+) -> None:
+    """Another home makes another set, whose members, parent and records say so."""
+    item = {"kind": "ConfigMap", "metadata": {"name": "x", "namespace": namespace, "labels": labels}}
+    assert is_other(item, HOME) is other
+
+
+def test_what_delete_leaves_of_what_does_not_say_whose_it_is() -> None:
+    """What is not recorded, as another catalog's volume; all of it counts as ours where there is no record."""
+    mine, theirs = manifest("PersistentVolumeClaim"), manifest("PersistentVolumeClaim")
+    theirs["metadata"]["name"] = "theirs"
+    known = places([mine], by_name=())
+    assert [is_other(one, HOME, known) for one in (mine, theirs)] == [False, True]
+    assert not any(is_other(one, HOME, nothing) for one in (mine, theirs) for nothing in (None, Scope()))
 
 
 LABELS = {

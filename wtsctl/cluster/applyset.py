@@ -10,7 +10,7 @@ from wtsctl.cluster.discovery import CONFIG_MAP, Kind
 from wtsctl.cluster.faults import ApiRefused
 from wtsctl.cluster.parallel import each
 from wtsctl.cluster.prepare import BY_NAME, key_wanted
-from wtsctl.plan.membership import Home, Scope, is_current, parent, places, recorded
+from wtsctl.plan.membership import UNLABELLED, Home, Scope, is_current, parent, places, recorded
 from wtsctl.plan.prune import Left, Standing, left, standing, unseen
 
 if TYPE_CHECKING:
@@ -133,6 +133,9 @@ def leftovers(
         )
     held: list[Object] = []
     for kind, item in seen.values():
+        if item["kind"] in UNLABELLED and not record.scope.names(item):
+            # Of a catalog of the same name with another home, as far as anyone can tell.
+            continue
         found = standing(item, record.home, objects.FIELD_MANAGER)
         if found is Standing.REMOVED:
             removed.append((kind, item))
@@ -159,7 +162,11 @@ def _further(
     """What is recorded and was not read yet; then what may not be looked at, in words and to be recorded again."""
     covered = wanted_scope(prepared)
     lists = sorted(record.scope.lists - covered.lists)
-    names = sorted(one for one in record.scope.named - covered.named if one[1:] not in spared)
+    # What the lists have, and what is listed for the plan, needs no request of its own.
+    lists_seen = record.scope.lists | covered.lists
+    names = sorted(
+        one for one in record.scope.named - covered.named if one[1:] not in spared and one[:3] not in lists_seen
+    )
     labels = _LABELS.format(objects.FIELD_MANAGER, record.home.catalog)
 
     def listed(place: tuple[str, str, str]) -> _Look:
@@ -175,10 +182,11 @@ def _further(
     by_list, by_name = each(listed, lists), each(got, names)
     blind = [(place, "*", one.why) for place, one in zip(lists, by_list, strict=True)]
     blind += [(place[:3], place[3], one.why) for place, one in zip(names, by_name, strict=True)]
+    hidden = {place for place, one in zip(lists, by_list, strict=True) if one.why is not None}
     again = Scope(
-        frozenset(place for place, one in zip(lists, by_list, strict=True) if one.why is not None),
+        frozenset(hidden),
         frozenset(place for place, one in zip(names, by_name, strict=True) if one.why is not None)
-        | frozenset(place for place in record.scope.named if place[1:] in spared),
+        | frozenset(place for place in record.scope.named if place[1:] in spared or place[:3] in hidden),
     )
     said = [unseen(objects.label(kind, namespace, name), why) for (_, kind, namespace), name, why in blind if why]
     return [item for one in (*by_list, *by_name) for item in one.found], said, again

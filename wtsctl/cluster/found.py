@@ -10,12 +10,14 @@ from wtsctl.cluster import objects
 from wtsctl.cluster.discovery import CLAIM, CONFIG_MAP, DEPLOYMENT, SERVICE, SERVICE_ACCOUNT, Kind
 from wtsctl.cluster.faults import ApiRefused
 from wtsctl.cluster.parallel import each
+from wtsctl.plan.membership import is_other
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from wtsctl.cluster.client import Client, Object
     from wtsctl.cluster.discovery import Discovery
+    from wtsctl.plan.membership import Home, Scope
 
 _FORBIDDEN, _NOT_FOUND = 403, 404
 # What every cluster serves and every catalog may have.
@@ -78,6 +80,8 @@ def ours(
     named: Collection[Named] = (),
     further: Iterable[tuple[str, str]] = (),
     cluster: bool,
+    home: Home | None = None,
+    recorded: Scope | None = None,
 ) -> Found:
     """Every object with our labels, by one list for each kind and namespace.
 
@@ -90,6 +94,8 @@ def ours(
         named: what the catalog names; asked for one by one where its kind may not be listed.
         further: apiVersion and kind of what the catalog has beside what wtsctl renders.
         cluster: whether to look also for what lies in no namespace.
+        home: of the catalog; what is that of another one of this name is left out. None: nothing is.
+        recorded: what is recorded as the catalog's.
 
     Raises:
         ClusterError: the cluster cannot be spoken to, or workloads may not be listed.
@@ -126,6 +132,8 @@ def ours(
         if not names:
             unseen.append((kind.kind, namespace))
         found += [(kind, item) for name in names for item in _got(client, kind, namespace, name, labels)]
+    if home is not None:
+        found = [one for one in found if not is_other(one[1], home, recorded)]
     return Found(tuple(found), tuple(unseen))
 
 

@@ -95,8 +95,10 @@ def delete(
         run = _Run(client, screen, lease, patience, own_labels(catalog.name), instances, within, wait=not no_wait)
         mine = belongings(catalog, instances and {one.name for one in chosen})
         whole = instances is None
-        if whole:
-            mine = recorded_too(mine, _recorded(client, Home(catalog.name, catalog.defaults.namespace), screen))
+        home = Home(catalog.name, catalog.defaults.namespace)
+        known = _recorded(client, home, screen) if whole else None
+        if known is not None:
+            mine = recorded_too(mine, known)
 
         def find() -> list[Target]:
             found = ours(
@@ -108,6 +110,8 @@ def delete(
                 named=mine.named,
                 further=mine.further,
                 cluster=whole,
+                home=home,
+                recorded=known,
             )
             if found.unseen:
                 kinds = ", ".join(sorted({kind for kind, _ in found.unseen}))

@@ -32,8 +32,10 @@ NEVER_PRUNED: Mapping[str, str] = {
 }
 """Kinds that no prune deletes, each with the reason; so they are no members either, for whichever tool."""
 # KServe gives an InferenceService's labels to its pods (kserve/kserve, pkg/controller/v1beta1/inferenceservice/
-# components/predictor.go): with one more label on those that are there, each model would restart.
-_UNLABELLED = frozenset({*NEVER_PRUNED, "InferenceService"})
+# components/predictor.go): with one more label on those that are there, each model would restart. Its annotations too,
+# but for a list that has none of ours (pkg/constants/constants.go, ServiceAnnotationDisallowedList).
+UNLABELLED = frozenset({*NEVER_PRUNED, "InferenceService"})
+"""Kinds whose objects do not say whose they are: the parent says their names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,8 @@ class Scope:
     Attributes:
         lists: apiVersion, kind and namespace of what is found by a list.
         named: apiVersion, kind, namespace and name of what is asked for by name, because it lies in no namespace or
-            its kind is not to be listed; then the namespace may be empty.
+            its kind is not to be listed; then the namespace may be empty. Also of what is found by a list, and does
+            not say whose it is.
     """
 
     lists: frozenset[tuple[str, str, str]] = frozenset()
@@ -77,6 +80,12 @@ class Scope:
 
     def __sub__(self, other: Scope) -> Scope:
         return Scope(self.lists - other.lists, self.named - other.named)
+
+    def names(self, item: Mapping[str, Any]) -> bool:
+        """Whether it says this very object, in whichever version of its kind."""
+        metadata = item["metadata"]
+        wanted = (_group(item["apiVersion"]), item["kind"], str(metadata.get("namespace") or ""), metadata["name"])
+        return any((_group(version), *rest) == wanted for version, *rest in self.named)
 
 
 def applyset_id(name: str, namespace: str, kind: str = "ConfigMap", group: str = "") -> str:
@@ -100,15 +109,35 @@ def member(doc: Mapping[str, Any], home: Home) -> dict[str, Any]:
             where=where,
             hint="take the label out; deploy sets it",
         )
-    if doc["kind"] in _UNLABELLED:
+    if doc["kind"] in UNLABELLED:
         return dict(doc)
     return {**doc, "metadata": {**metadata, "labels": {**labels, PART_OF: home.id}}}
+
+
+def is_other(item: Mapping[str, Any], home: Home, known: Scope | None = None) -> bool:
+    """Whether an object is another set's, such as that of a catalog of the same name with another home.
+
+    Members and parents say it; records of deploys are kept beside their parent. Of what does not say it, that is
+    another set's which is not recorded, where anything is.
+
+    Args:
+        item: the object.
+        home: the catalog's set.
+        known: what is recorded of it; None or empty: nothing is.
+    """
+    if item["kind"] in UNLABELLED:
+        return known is not None and known != Scope() and not known.names(item)
+    metadata = item["metadata"]
+    labels = metadata.get("labels") or {}
+    if labels.get("app.kubernetes.io/component") == "history" and PART_OF not in labels:
+        return bool(metadata.get("namespace") != home.namespace)
+    return any(labels.get(key, home.id) != home.id for key in (PART_OF, ID))
 
 
 def parent(home: Home, scope: Scope) -> dict[str, Any]:
     """The parent of a set, to be applied."""
     places = [(version, kind, namespace) for version, kind, namespace, _ in scope.named]
-    members = [one for one in (*scope.lists, *places) if one[1] not in _UNLABELLED]
+    members = [one for one in (*scope.lists, *places) if one[1] not in UNLABELLED]
     kinds = {_group_kind(version, kind) for version, kind, _ in members}
     namespaces = {namespace for _, _, namespace in members} - {"", home.namespace}
     return {
@@ -183,17 +212,21 @@ def is_current(item: Mapping[str, Any] | None, wanted: Mapping[str, Any]) -> boo
 
 
 def places(found: Iterable[Mapping[str, Any]], *, by_name: Iterable[str]) -> Scope:
-    """Where objects are that have to be found again; `by_name` are the kinds that are not to be listed."""
+    """Where objects are that have to be found again; `by_name` are the kinds that are not to be listed.
+
+    What does not say whose it is, is recorded by its name too.
+    """
     alone = frozenset(by_name)
     lists: set[tuple[str, str, str]] = set()
     named: set[tuple[str, str, str, str]] = set()
     for one in found:
         version, kind, metadata = str(one["apiVersion"]), str(one["kind"]), one["metadata"]
         namespace = str(metadata.get("namespace") or "")
-        if kind in alone or not namespace:
-            named.add((version, kind, namespace, str(metadata["name"])))
-        else:
+        listed = bool(namespace) and kind not in alone
+        if listed:
             lists.add((version, kind, namespace))
+        if not listed or kind in UNLABELLED:
+            named.add((version, kind, namespace, str(metadata["name"])))
     return Scope(frozenset(lists), frozenset(named))
 
 
@@ -218,8 +251,12 @@ def _words(line: str) -> list[str]:
 
 
 def _group_kind(api_version: str, kind: str) -> str:
-    group = api_version.rpartition("/")[0]
+    group = _group(api_version)
     return f"{kind}.{group}" if group else kind
+
+
+def _group(api_version: Any) -> str:
+    return str(api_version).rpartition("/")[0]
 
 
 def _refused(message: str, where: str, hint: str) -> ClusterRefused:

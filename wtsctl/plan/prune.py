@@ -115,7 +115,7 @@ def _is_ours(item: Mapping[str, Any], labels: Mapping[str, Any], home: Home, man
         or metadata.get("ownerReferences")
     ):
         return False
-    # Without the label: from before there were members, or of a kind that gets none.
+    # Without the label: from before there were members, or of a kind that gets none and is looked up in the record.
     if labels.get(PART_OF, home.id) != home.id:
         return False
     if PART_OF not in labels and (
