@@ -14,7 +14,7 @@ from tests.cluster.conftest import namespace
 from tests.command import on_a_screen
 from tests.sandboxes import CONTROL_PLANE
 from wtsctl.cluster import applyset, objects
-from wtsctl.cluster.discovery import CONFIG_MAP, DEPLOYMENT, DISRUPTION_BUDGET, SECRET, SERVICE, Kind
+from wtsctl.cluster.discovery import CLAIM, CONFIG_MAP, DEPLOYMENT, DISRUPTION_BUDGET, SECRET, SERVICE, Kind
 from wtsctl.plan.membership import ID, PART_OF, Home, Scope
 from wtsctl.sandbox.layout import Layout
 
@@ -138,6 +138,61 @@ def test_what_is_not_pruned(catalog: MakeCatalog, client: Client, space: str, tm
     # `delete` takes also what was left where the catalog has nothing any more.
     gone = new.json("delete", "--yes", "--no-wait")
     assert gone.outcomes[f"Namespace/{space}-far"] == "deleted"
+
+
+def test_what_changed_hands_since_the_question(catalog: MakeCatalog, client: Client, space: str) -> None:
+    """While someone is asked one is to be kept, one another catalog's, one deployed again; the rest goes."""
+    names = ("goes", "kept", "taken", "again")
+    assert catalog("first", *names).json(*NEVER_WAIT).code == 0
+    wtsctl = catalog("first")
+
+    def meanwhile() -> None:
+        body = {"metadata": {"annotations": {"wtsctl.io/prune": "keep"}}}
+        path = DEPLOYMENT.path(space, "kept")
+        client.exchange("PATCH", path, body=body, content_type="application/merge-patch+json")
+        for name, change in (("taken", {"app.kubernetes.io/part-of": "other"}), ("again", {"team": "x"})):
+            found = objects.get(client, SERVICE, space, name)
+            metadata = {"name": name, "namespace": space, "labels": found["metadata"]["labels"] | change}
+            spec = {"ports": found["spec"]["ports"], "selector": found["spec"]["selector"]}
+            doc = {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec}
+            objects.apply(client, SERVICE, doc, force=True)
+
+    code, shown = on_a_screen(wtsctl.arguments(*PRUNE), until=b"[y/N]", keys=b"y\n", meanwhile=meanwhile)
+    flat = " ".join(shown.split())
+    assert code == 0, shown
+    assert f"{space}/Deployment/kept stays: since the plan was made an annotation says to keep it" in flat
+    assert f"{space}/Service/taken stays: since the plan was made it belongs to someone else" in flat
+    assert f"{space}/Service/again stays: another deploy applied it since the plan was made" in flat
+    assert {name for name in names if there(client, DEPLOYMENT, space, name)} == {"kept"}
+    assert {name for name in names if there(client, SERVICE, space, name)} == {"taken", "again"}
+    # What stayed is found again.
+    assert left(wtsctl.json(*NEVER_WAIT)) == {
+        f"{space}/Deployment/kept": "kept",
+        f"{space}/Service/again": "not-asked",
+    }
+
+
+def test_two_catalogs_of_one_name(catalog: MakeCatalog, client: Client, space: str) -> None:
+    """With another home, and objects in the same namespace: neither prunes, lists nor deletes what is the other's."""
+    extra = "extra:\n- {{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {{name: {name}, namespace: {space}}},"
+    extra += " spec: {{accessModes: [ReadWriteOnce], resources: {{requests: {{storage: 1Gi}}}}}}}}\n"
+    extra += "- {{apiVersion: v1, kind: ConfigMap, metadata: {{name: {name}, namespace: {space}}}}}\n"
+    unchecked = ("--ignore-preflight-errors", "all")
+    mine = catalog("first", more=extra.format(name="mine", space=space))
+    assert mine.json(*NEVER_WAIT, *unchecked).code == 0
+    text = mine.catalog.read_text()
+    other = f"{space}-other"
+    swapped = text.replace(f"namespace: {space}\n", f"namespace: {other}\n", 1).replace("name: mine", "name: theirs")
+    assert swapped.count(other) == 1, text
+    mine.catalog.write_text(swapped)
+    theirs = mine.json(*PRUNE, *unchecked)
+    assert (theirs.code, pruned(theirs), left(theirs)) == (0, set(), {}), theirs.stderr
+    assert mine.json("delete", "--yes", "--no-wait").code == 0
+    assert there(client, CONFIG_MAP, space, "mine")
+    assert not objects.get(client, CLAIM, space, "mine")["metadata"].get("deletionTimestamp")
+    mine.catalog.write_text(text)
+    again = mine.json(*PRUNE, *unchecked)
+    assert (again.code, pruned(again), left(again)) == (0, set(), {})
 
 
 def test_what_never_prunes(catalog: MakeCatalog, client: Client, space: str) -> None:

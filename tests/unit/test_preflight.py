@@ -299,6 +299,58 @@ def test_check(name: str, outcome: str, facts: Facts, steps: Sequence[Step], say
     assert all(one.hint for one in records if one.counts)
 
 
+OLD: dict[str, Any] = {
+    **deployment(pod(**GPU)),
+    "metadata": {
+        "name": "old",
+        "namespace": "llm",
+        "labels": {
+            "app.kubernetes.io/instance": "old",
+            "app.kubernetes.io/part-of": "cat",
+            "app.kubernetes.io/managed-by": "wtsctl",
+        },
+    },
+}
+GPU_QUOTA = {"requests.nvidia.com/gpu": "2", "count/deployments.apps": "1"}
+FULL = quota(GPU_QUOTA, {"requests.nvidia.com/gpu": "2", "count/deployments.apps": "1"})
+
+
+def removing(name: str, facts: Facts, *removed: dict[str, Any]) -> list[tuple[str, str]]:
+    """What one check comes to for a new model with two GPUs where these objects are pruned."""
+    return [
+        (one.outcome.value, one.message)
+        for one in check(facts, [GPU_POD], "cat", (), removed)
+        if one.check.name == name
+    ]
+
+
+def test_what_is_pruned_makes_room_in_a_quota() -> None:
+    """For the pods of another model, as far as they are there, and not for objects: those are made before."""
+    only_gpus = quota({"requests.nvidia.com/gpu": "2"}, {"requests.nvidia.com/gpu": "2"})
+    facts = replace(FACTS, quotas={"llm": [only_gpus]})
+    ((without, text),) = removing("quota", facts)
+    assert (without, "2 more asked for, none free" in text) == ("error", True)
+    assert [one for one, _ in removing("quota", facts, OLD)] == ["ok"]
+    elsewhere = {**OLD, "metadata": {**OLD["metadata"], "namespace": "other"}}
+    assert [one for one, _ in removing("quota", facts, elsewhere)] == ["error"]
+    # Its pods never came: the two that are used are not its.
+    none_used = quota({"requests.nvidia.com/gpu": "1"}, {"requests.nvidia.com/gpu": "0"})
+    assert [one for one, _ in removing("quota", replace(FACTS, quotas={"llm": [none_used]}), OLD)] == ["error"]
+    ((counted, text),) = removing("quota", replace(FACTS, quotas={"llm": [FULL]}), OLD)
+    assert (counted, "count/deployments.apps" in text, "nvidia" in text) == ("error", True, False)
+
+
+def test_what_is_pruned_makes_room_on_the_nodes() -> None:
+    """The GPUs of a model that goes are free for the one that comes; those of a model that stays are not."""
+    there = {"kind": "Pod", "apiVersion": "v1", "spec": {**pod(**GPU), "nodeName": "gpu-1"}, "status": {}}
+    there["metadata"] = {**OLD["metadata"], "name": "old-1"}
+    facts = replace(FACTS, nodes=[node(2), there])
+    assert [one for one, _ in removing("gpus", facts)] == ["warning"]
+    assert [one for one, _ in removing("gpus", facts, OLD)] == ["ok"]
+    other = {**OLD, "metadata": {**OLD["metadata"], "labels": {"app.kubernetes.io/instance": "other"}}}
+    assert [one for one, _ in removing("gpus", facts, other)] == ["warning"]
+
+
 def test_every_check_has_a_case_that_is_found_and_one_that_is_well() -> None:
     """The cases above leave no check out; `permissions` has its own below."""
     told = {(name, outcome in {"error", "warning"}) for name, outcome, *_ in CASES}

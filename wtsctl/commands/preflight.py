@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
     from wtsctl.cluster.dryrun import Compared
     from wtsctl.cluster.prepare import Prepared
+    from wtsctl.commands.membership import Membership
     from wtsctl.commands.planned import Place
     from wtsctl.commands.readiness import Looked
     from wtsctl.plan.preflight.record import Record
@@ -47,8 +48,15 @@ class Preflight:
         if found:
             raise ClusterRefused.of(found)
 
-    def records(self, prepared: Prepared, compared: Sequence[Compared]) -> tuple[Record, ...]:
+    def records(
+        self, prepared: Prepared, compared: Sequence[Compared], membership: Membership | None = None
+    ) -> tuple[Record, ...]:
         """What all checks come to for what is about to be done.
+
+        Args:
+            prepared: what is wanted.
+            compared: the same beside what is there.
+            membership: what is no longer wanted; None: that is not known.
 
         Raises:
             ClusterError: the cluster cannot be spoken to.
@@ -61,7 +69,8 @@ class Preflight:
         facts = read(self._place.client, prepared, planned, wanted(planned))
         needed = [*self._reads(prepared.manifests), *making(planned)]
         permissions = self._permissions(needed)
-        return ignoring(check(facts, planned, self._place.catalog, permissions), self._ignored)
+        removed = [item for _, item in membership.found.removed] if membership and membership.prunes else []
+        return ignoring(check(facts, planned, self._place.catalog, permissions, removed), self._ignored)
 
     def only(self, manifests: Sequence[Manifest], screen: Terminal) -> PreflightReport:
         """What the checks come to where nothing is to be applied, whatever a deploy would already have refused.
@@ -83,7 +92,9 @@ class Preflight:
         screen.detail("looking at what is there")
         prepared = prepare(place.client, place.discovery, manifests, place.labels, place.options, look_only=True)
         compared = compare(place.client, prepared, place.options, look_only=True)
-        return PreflightReport(self.records(prepared, compared))
+        # Only a prune frees anything.
+        membership = place.members.looked(place.client, place.discovery, prepared) if place.members.prune else None
+        return PreflightReport(self.records(prepared, compared, membership))
 
     def _reads(self, manifests: Sequence[Manifest]) -> list[Right]:
         """The rights to look at what is there, and to wait for it."""

@@ -73,7 +73,7 @@ def rollout(run: Run, manifests: Sequence[Manifest]) -> Result:
         checks = Preflight(run.place, run.looked if run.wait else None, run.ignored)
         checks.may_look(manifests)
         plan = planned(run.place, manifests, run.screen, check_new=run.dry_run, usual=run.recorder.look())
-        plan = replace(plan, checked=checks.records(plan.prepared, plan.compared))
+        plan = replace(plan, checked=checks.records(plan.prepared, plan.compared, plan.membership))
         for warning in preflight.warnings(plan.checked):
             run.screen.warn(warning)
         problems = [*(one.problem for one in plan.compared if one.problem), *preflight.problems(plan.checked)]
@@ -126,6 +126,7 @@ def _applied(run: Run, plan: Planned, manifests: Sequence[Manifest]) -> Result:
                 writing.again(plan)
                 applied = write(plan)
             if applied.complete and not (applied.interrupted or applied.error):
+                run.recorder.applied()
                 pruned = plan.membership.finish(run.place.client, run.place.labels, run.screen, writing.go_on)
     except KeyboardInterrupt:
         # Between the requests: before an apply, before a prune, or while the lock is given back.
@@ -231,8 +232,10 @@ def _result(
     from wtsctl.report.result import Result
 
     waited, evidence = waited or {}, {}
+    # Of nothing everything was applied; it was interrupted before.
+    complete = bool(applied.objects) and applied.complete
     try:
-        run.recorder.ended(code, complete=applied.complete, waited=waited, plan=plan, problems=problems)
+        run.recorder.ended(code, complete=complete, waited=waited, plan=plan, problems=problems)
         evidence = evidence_of(run.place.client, [one.health for one in waited.values()])
     except KeyboardInterrupt:
         # What came of the deploy is known, and is what has to be said.

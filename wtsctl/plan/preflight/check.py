@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from wtsctl.plan.preflight import pods, quota, rights, secrets, server, storage
-from wtsctl.plan.preflight.facts import Facts, Step
+from wtsctl.plan.preflight.facts import Facts, Object, Step
 from wtsctl.plan.preflight.record import Check, Outcome, Record, skipped
 
 CHECKS: tuple[Check, ...] = (
@@ -48,7 +48,13 @@ def wanted(steps: Sequence[Step]) -> Wanted:
     return Wanted(bool(storage.claims(steps)), pods.asks_for_gpus(steps), tuple(names), tuple(quota.namespaces(steps)))
 
 
-def check(facts: Facts, steps: Sequence[Step], installation: str, permissions: Sequence[Record]) -> tuple[Record, ...]:
+def check(
+    facts: Facts,
+    steps: Sequence[Step],
+    installation: str,
+    permissions: Sequence[Record],
+    removed: Sequence[Object] = (),
+) -> tuple[Record, ...]:
     """What every check comes to, in their order; each has at least one record.
 
     Args:
@@ -56,6 +62,7 @@ def check(facts: Facts, steps: Sequence[Step], installation: str, permissions: S
         steps: what the deploy does.
         installation: name of the catalog.
         permissions: from `rights.permissions`.
+        removed: what it prunes, once all is applied and before it waits: what its pods take counts as free.
     """
     return (
         *server.version(facts),
@@ -66,9 +73,9 @@ def check(facts: Facts, steps: Sequence[Step], installation: str, permissions: S
         *pods.pod_security(facts, steps),
         *storage.storage(facts, steps),
         *secrets.secrets(facts, steps),
-        *quota.quota(facts, steps),
+        *quota.quota(facts, steps, removed),
         *quota.limit_range(facts, steps),
-        *pods.gpus(facts, steps, installation),
+        *pods.gpus(facts, steps, installation, removed),
     )
 
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from wtsctl.errors import TemplateError
 from wtsctl.plan.groups import Group, groups, replaced
 from wtsctl.plan.nodes import BadNode, inventory
 from wtsctl.plan.placement import place
-from wtsctl.plan.preflight.facts import Facts, NotRead, Step
+from wtsctl.plan.preflight.facts import Facts, NotRead, Object, Step
 from wtsctl.plan.preflight.record import Check, Record, idle, ok, skipped, warning
 from wtsctl.plan.verdict import Verdict
 from wtsctl.plan.wording import amount_text
-from wtsctl.pods.made import templates
+from wtsctl.pods.made import templates, whole_templates
 from wtsctl.pods.security import forbidden
 
 _ENFORCE = "pod-security.kubernetes.io/enforce"
@@ -35,7 +35,7 @@ GPUS = Check(
     "nodes",
     "there are nodes with room for the pods that ask for GPUs",
     "Nodes, and what the pods on them request, where something with GPUs is new or changed. Computed as by "
-    "`wtsctl plan`; the pods that this deploy replaces count as gone.",
+    "`wtsctl plan`; the pods that this deploy replaces, or that go with what `--prune` deletes, count as gone.",
     "A warning: some pod has no place. No error, since nodes may be added, by hand or by an autoscaler.",
     "`wtsctl plan` shows every model and node, and what would help.",
 )
@@ -104,8 +104,15 @@ def _scales(step: Step) -> bool:
     return step.kind in {"ScaledObject", "HorizontalPodAutoscaler"}
 
 
-def gpus(facts: Facts, steps: Sequence[Step], installation: str) -> Iterator[Record]:
-    """Whether the pods with GPUs find a place; `installation` is the catalog's name."""
+def gpus(facts: Facts, steps: Sequence[Step], installation: str, removed: Sequence[Object] = ()) -> Iterator[Record]:
+    """Whether the pods with GPUs find a place.
+
+    Args:
+        facts: what was read.
+        steps: what the deploy does.
+        installation: the catalog's name.
+        removed: what it prunes.
+    """
     try:
         wanted = _with_devices(steps)
     except TemplateError as error:
@@ -118,7 +125,7 @@ def gpus(facts: Facts, steps: Sequence[Step], installation: str) -> Iterator[Rec
         yield skipped(GPUS, facts.nodes.why)
         return
     try:
-        found = inventory(facts.nodes, replaced(wanted, installation))
+        found = inventory(facts.nodes, _gone(wanted, steps, installation, removed))
     except BadNode as error:
         yield skipped(GPUS, f"the nodes cannot be read: {error}")
         return
@@ -136,6 +143,30 @@ def gpus(facts: Facts, steps: Sequence[Step], installation: str) -> Iterator[Rec
         sums = _sums(wanted)
         text = ", ".join(f"{amount_text(name, count)} {name}" for name, count in sums.items())
         yield ok(GPUS, f"{text} on {len(found.nodes)} node{'s' * (len(found.nodes) != 1)}")
+
+
+def _gone(
+    wanted: Sequence[Group], steps: Sequence[Step], installation: str, removed: Sequence[Object]
+) -> Callable[[Mapping[str, Any]], bool]:
+    """Whether a pod is replaced, or goes with what is removed."""
+    stays = {(one.namespace, one.name) for one in steps if not one.changes and whole_templates(one.doc)}
+    gone = {_instance(one) for one in removed if whole_templates(one)} - stays
+    is_replaced = replaced(wanted, installation)
+
+    def ours(pod: Mapping[str, Any]) -> bool:
+        labels = (pod.get("metadata") or {}).get("labels") or {}
+        mine = labels.get("app.kubernetes.io/part-of") == installation
+        return is_replaced(pod) or (
+            mine and labels.get("app.kubernetes.io/managed-by") == "wtsctl" and _instance(pod) in gone
+        )
+
+    return ours
+
+
+def _instance(item: Mapping[str, Any]) -> tuple[str, str]:
+    metadata = item.get("metadata") or {}
+    labels = metadata.get("labels") or {}
+    return str(metadata.get("namespace", "")), str(labels.get("app.kubernetes.io/instance", ""))
 
 
 def _sums(wanted: Sequence[Group]) -> Mapping[str, int]:

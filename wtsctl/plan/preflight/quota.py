@@ -12,7 +12,7 @@ from wtsctl.plan.preflight.facts import Facts, NotRead, Object, Step
 from wtsctl.plan.preflight.record import Check, Record, error, idle, ok, skipped, warning
 from wtsctl.plan.wording import amount_text
 from wtsctl.pods.made import replicas, scaled_by, whole_templates
-from wtsctl.pods.quota import taken
+from wtsctl.pods.quota import CLAIMS, STORAGE, taken
 from wtsctl.pods.requests import CPU, amount
 
 QUOTA = Check(
@@ -21,7 +21,7 @@ QUOTA = Check(
     "the namespaces' ResourceQuotas have room",
     "The ResourceQuotas of each namespace in which something is new or changed, against what that takes beyond what is "
     "there: objects, volumes, and what the pods request with as many replicas as they start with. A quota that this "
-    "deploy itself writes counts as it will be.",
+    "deploy itself writes counts as it will be; what the pods of what `--prune` deletes take counts as free.",
     "An error: there is no room, so that an object or its pods would be refused; or a quota on a resource that a "
     "container does not name. A warning: there is room, but not for the pods that a rollout adds for a time. Quotas "
     "with scopes are not compared.",
@@ -47,8 +47,8 @@ _PLAIN = frozenset(("configmaps", "resourcequotas", "secrets", "services"))
 _TO_BE_NAMED = ("requests.cpu", "requests.memory", "limits.cpu", "limits.memory")
 
 
-def quota(facts: Facts, steps: Sequence[Step]) -> Iterator[Record]:
-    """Whether there is room for what is new."""
+def quota(facts: Facts, steps: Sequence[Step], removed: Sequence[Object] = ()) -> Iterator[Record]:
+    """Whether there is room for what is new, once what is removed has gone."""
     spaces = namespaces(steps)
     for namespace in spaces:
         found = facts.quotas.get(namespace, ())
@@ -59,7 +59,8 @@ def quota(facts: Facts, steps: Sequence[Step]) -> Iterator[Record]:
         own = {one.name: one.doc for one in steps if one.kind == "ResourceQuota" and one.namespace == namespace}
         there = [one for one in steps if one.changes and one.namespace == namespace]
         for item in found:
-            yield from _one(item, own, there, limits, steps)
+            gone = [one for one in removed if one["metadata"].get("namespace") == namespace]
+            yield from _one(item, own, there, (limits, gone), steps)
         if not found:
             yield ok(QUOTA, f"{namespace} has none")
     if not spaces:
@@ -73,8 +74,13 @@ def namespaces(steps: Sequence[Step]) -> list[str]:
 
 
 def _one(
-    item: Object, own: Mapping[str, Object], steps: Sequence[Step], limits: Any, everything: Sequence[Step]
+    item: Object,
+    own: Mapping[str, Object],
+    steps: Sequence[Step],
+    around: tuple[Any, Sequence[Object]],
+    everything: Sequence[Step],
 ) -> Iterator[Record]:
+    limits, removed = around
     name, namespace = item["metadata"]["name"], item["metadata"]["namespace"]
     where = f"{namespace}/ResourceQuota/{name}"
     spec, status = item.get("spec") or {}, item.get("status") or {}
@@ -89,6 +95,11 @@ def _one(
         free = {
             _SAME.get(key, key): _amount(key, value) - _amount(key, used.get(key, 0)) for key, value in hard.items()
         }
+        for key, value in _freed(removed).items():
+            if key in free:
+                # No more than is used: pods that never came do not go either.
+                now = used.get(key, used.get(key.removeprefix("requests."), 0))
+                free[key] += min(value, _amount(key, now))
         calm, busy = (_more(steps, everything, rollout=rollout) for rollout in (False, True))
         unnamed = list(_unnamed(free, steps, everything, limits))
     except (ValueError, TypeError, AttributeError, KeyError) as wrong:
@@ -108,6 +119,19 @@ def _one(
         yield warning(QUOTA, text, where, "ask for a larger quota, or let the old pods go first (strategy Recreate)")
     elif not unnamed:
         yield ok(QUOTA, "there is room", where)
+
+
+def _freed(removed: Sequence[Object]) -> dict[str, int]:
+    """What goes with the pods of what is removed.
+
+    Not the objects themselves, since what is new is made before they go; nor volumes, which stay.
+    """
+    found: dict[str, int] = defaultdict(int)
+    for one in removed:
+        for name, value in taken(_at_start(one), {}, rollout=False).items():
+            if name not in {CLAIMS, STORAGE}:
+                found[name] += value
+    return found
 
 
 def _short(key: str, free: int, wanted: int) -> str:
