@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from typing import Annotated
 
@@ -35,6 +36,9 @@ commands.register(app)
 
 def run() -> None:
     """Run the command line; a command ends the process itself, in `report.result.finish`."""
+    # What a cancelled CI job or a pod that ends gets. As Ctrl-C it leaves the lock free and the record true.
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app()
     except SystemExit as end:
