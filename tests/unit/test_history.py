@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import re
 from dataclasses import replace
@@ -22,11 +24,12 @@ from wtsctl.plan.history import (
     Ended,
     Entry,
     base,
+    changes,
     entry,
     estimates,
     laid_over,
+    manifests,
     packed,
-    public,
     started_in,
     surplus,
     target,
@@ -34,6 +37,7 @@ from wtsctl.plan.history import (
     unpacked,
     without_values,
 )
+from wtsctl.plan.public import public
 from wtsctl.report.history import RecordReport, changed
 
 READY, FAILED, STARTED, APPLIED = Ended.READY, Ended.FAILED, Ended.STARTED, Ended.APPLIED
@@ -62,7 +66,14 @@ def test_an_entry_is_read_as_it_was_written() -> None:
     assert entry(one.dump(), 7) == one
 
 
-@pytest.mark.parametrize("text", ["", "no json", "[]", '{"counts": 1}', "null"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "no json", "[]", "null", "[" * 100_000, '{"counts": 1}', '{"selection": [1]}', '{"started": null}',
+        '{"seconds": {"m": "abc"}}', '{"seconds": {"m": NaN}}', '{"seconds": {"m": -1}}', '{"complete": "no"}',
+        '{"verdicts": {"m": {}}}', '{"rollback": "1"}', '{"stored": [null]}', '{"user": "\\ud800"}',
+    ],
+)  # fmt: skip
 def test_what_someone_changed_is_unreadable_and_no_crash(text: str) -> None:
     """A broken annotation makes one unreadable record; keys of a later wtsctl are left out."""
     assert entry(text, 3) == Entry(3, result="unreadable")
@@ -114,9 +125,56 @@ def test_a_part_is_laid_over_the_last_whole_state() -> None:
         doc("Service", "a", 1),
         doc("Deployment", "c", 2),
     ]
-    failed = Entry(3, result=FAILED, stored=(STATE,))
     good = Entry(2, result="not-ready", complete=True, stored=(STATE,))
-    assert base([failed, replace(good, revision=9, stored=()), good]) == good
+    assert base([good, Entry(1)]) == good
+    killed = Entry(3, result=STARTED, complete=True, stored=(STATE,))
+    assert base([killed, good]) == killed
+
+
+@pytest.mark.parametrize(
+    "newest",
+    [
+        Entry(3, result=FAILED, stored=(STATE,)),
+        Entry(3, result=STARTED, stored=(STATE,)),
+        Entry(3, result=READY, complete=True),
+        entry("?", 3),
+    ],
+)
+def test_a_part_is_not_laid_over_what_nobody_knows(newest: Entry) -> None:
+    """What a deploy left that was cut short is not the state before it: going back to that would undo it for others."""
+    assert base([newest, Entry(2, result=READY, complete=True, stored=(STATE,))]) is None
+    assert base([]) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "{}", "[1]", '[{"x": 1}]', '[{"doc": 1}]', "[" * 100_000, json.dumps([{"doc": {"kind": "Service"}}]),
+        json.dumps([{"doc": {"apiVersion": "v1", "kind": "Service", "metadata": None}}]),
+        json.dumps([{"doc": {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "a", "labels": "b"}}}]),
+    ],
+)  # fmt: skip
+def test_manifests_that_someone_changed_are_none(text: str) -> None:
+    """Whoever reads them hears so, before anything is done with a part of them."""
+    with pytest.raises(ValueError, match=r"."):
+        manifests(text)
+
+
+def test_manifests_and_changes_are_read_as_written() -> None:
+    """What is well formed comes back as it is; changes that are not are left out, all of them."""
+    good = [doc("Deployment", "a", 1) | {"stage": "models", "template": "t", "model": None, "path": "p"}]
+    assert manifests(json.dumps(good)) == good
+    listed = [{"action": "create", "identity": "x", "fields": ["spec"]}]
+    assert changes(json.dumps({"changes": listed})) == listed
+    for broken in ("", "[]", "{}", '{"changes": [1]}', '{"changes": [{"action": "x", "identity": "y", "fields": 1}]}'):
+        assert changes(broken) == []
+
+
+def test_a_record_that_cannot_be_read_is_shown_as_such() -> None:
+    """Neither its counts nor what was asked for are made up."""
+    broken = entry("?", 3)
+    assert (broken.readable, broken.shown, broken.asked) == (False, "unreadable", "unknown")
+    assert target([Entry(4, result=READY), broken, Entry(2, result=READY)], None) == Entry(2, result=READY)
 
 
 def doc(kind: str, name: str, value: int) -> dict[str, Any]:
@@ -203,3 +261,7 @@ def test_a_record_is_bounded() -> None:
     assert unpacked(found[TEXT]) == noise[:1000000]
     with pytest.raises(ValueError, match="gzip"):
         unpacked(b"not packed")
+    whole = packed({TEXT: "a text that is long enough to be broken"})[TEXT]
+    for at in range(len(whole)):
+        with contextlib.suppress(ValueError):
+            unpacked(whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :])

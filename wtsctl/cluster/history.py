@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from wtsctl.cluster import objects
 from wtsctl.cluster.discovery import CONFIG_MAP
 from wtsctl.cluster.faults import ApiRefused
-from wtsctl.plan.history import Entry, entry, surplus, unpacked
+from wtsctl.plan.history import STATE, Entry, entry, manifests, surplus, unpacked
 
 if TYPE_CHECKING:
     from wtsctl.cluster.client import Client
@@ -78,7 +77,7 @@ class History:
         return found
 
     def add(self, one: Entry, parts: Mapping[str, bytes], known: Sequence[Entry]) -> Entry:
-        """Write a record under the next number, and delete those that are too many; returns it with its number.
+        """Write a record under the next number; returns it with its number.
 
         Args:
             one: the record.
@@ -116,16 +115,27 @@ class History:
                 if self._is(one):
                     # Made by an earlier try of the same request, whose answer never came.
                     break
-        for old in surplus([one, *known]):
+        return one
+
+    def trim(self, entries: Sequence[Entry]) -> None:
+        """Delete the records that are too many.
+
+        Args:
+            entries: all there are, newest first.
+
+        Raises:
+            ApiRefused: one may not be deleted.
+            ClusterError: the cluster cannot be spoken to.
+        """
+        for old in surplus(entries):
+            # In the background: nothing belongs to it, and it is not to be seen any more.
+            body = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"}
+            path = CONFIG_MAP.path(self._namespace, self._name(old.revision))
             try:
-                # In the background: nothing belongs to it, and it is not to be seen any more.
-                body = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"}
-                path = CONFIG_MAP.path(self._namespace, self._name(old.revision))
                 self._client.request("DELETE", path, body=body, where=self._where(self._name(old.revision)))
             except ApiRefused as error:
                 if error.status != _NOT_FOUND:
                     raise
-        return one
 
     def _is(self, one: Entry) -> bool:
         """Whether the record of this number is this one."""
@@ -152,13 +162,21 @@ class History:
             repeatable=True,
         )
 
-    def state(self, revision: int, part: str) -> list[dict[str, Any]]:
-        """The stored manifests of a record; none where they cannot be read."""
+    def state(self, revision: int) -> list[dict[str, Any]] | None:
+        """The stored manifests of a record; None where it is gone or they cannot be read.
+
+        Raises:
+            ApiRefused: it may not be read.
+            ClusterError: the cluster cannot be spoken to.
+        """
         try:
-            found = json.loads(self.parts(revision).get(part, "[]"))
+            return manifests(self.parts(revision).get(STATE, ""))
+        except ApiRefused as error:
+            if error.status != _NOT_FOUND:
+                raise
         except ValueError:
-            return []
-        return found if isinstance(found, list) else []
+            pass
+        return None
 
     @property
     def _labels(self) -> dict[str, str]:

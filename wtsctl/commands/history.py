@@ -68,10 +68,8 @@ def history(
 
 
 def _one(records: History, entries: Sequence[Entry], revision: int, *, text: bool) -> Result:
-    import json
-
     from wtsctl.errors import SelectionError
-    from wtsctl.plan.history import DETAILS, TEXT, target
+    from wtsctl.plan.history import DETAILS, TEXT, changes, target
     from wtsctl.report.history import RecordReport
     from wtsctl.report.result import Result
 
@@ -81,9 +79,10 @@ def _one(records: History, entries: Sequence[Entry], revision: int, *, text: boo
     parts = records.parts(revision)
     if text:
         if TEXT not in parts:
-            raise SelectionError(f"the models.yaml of revision {revision} is not stored: it was too large")
+            why = "cannot be read" if TEXT in found.stored or not found.readable else "is not stored: it was too large"
+            raise SelectionError(f"the models.yaml of revision {revision} {why}")
         return Result(data={"revision": revision, "modelsYaml": parts[TEXT]}, show=lambda to: to.write(parts[TEXT]))
-    report = RecordReport(found, json.loads(parts.get(DETAILS, "{}")).get("changes", []))
+    report = RecordReport(found, changes(parts.get(DETAILS, "")))
     return Result(data=report.data(), show=report.show)
 
 

@@ -96,7 +96,9 @@ class Recorder:
         from wtsctl import __version__
         from wtsctl.cluster.faults import ApiRefused
         from wtsctl.cluster.identity import cluster_user, local_user
+        from wtsctl.errors import ClusterError
         from wtsctl.plan import changes, history
+        from wtsctl.plan.public import public
 
         about = self._about
         hashed = history.digest(about.text)
@@ -111,9 +113,15 @@ class Recorder:
                 self._warn(self._refused)
             return
         try:
-            base = None if about.whole else history.base(self._known)
-            former = self._history.state(base.revision, history.STATE) if base else []
-            made = history.laid_over(former, [stored(one) for one in manifests])
+            made: list[Mapping[str, Any]] = [stored(one) for one in manifests]
+            whole = about.whole
+            if not whole:
+                # Anew, since another deploy may have been waited for meanwhile.
+                self._known = self._history.entries()
+                base = history.base(self._known)
+                former = self._history.state(base.revision) if base else None
+                whole = base is not None and base.whole and former is not None
+                made = history.laid_over(former or [], made)
             details = {
                 # Which fields, and not what was in them: that is in the manifests.
                 "changes": [
@@ -123,7 +131,7 @@ class Recorder:
             }
             parts = history.packed(
                 {
-                    history.TEXT: history.public(about.text),
+                    history.TEXT: public(about.text),
                     history.STATE: json.dumps(made, ensure_ascii=False),
                     history.DETAILS: json.dumps(details, ensure_ascii=False),
                 }
@@ -141,7 +149,7 @@ class Recorder:
                     rollback=about.rollback,
                     plan_hash=changes.digest(plan.report.changes),
                     counts=history.counts(plan.report.changes),
-                    whole=about.whole if base is None else base.whole,
+                    whole=whole,
                     stored=tuple(parts),
                     seconds=history.estimates(self._known),
                 ),
@@ -150,6 +158,24 @@ class Recorder:
             )
         except ApiRefused as error:
             self._warn(error)
+            return
+        try:
+            self._history.trim([self._entry, *self._known])
+        except ClusterError as error:
+            self._screen.note(f"an old record could not be deleted; the next deploy tries again: {error.problems[0]}")
+
+    def applied(self) -> None:
+        """Write that everything was applied, before anything else is waited for: whoever is killed then is no part."""
+        from wtsctl.errors import ClusterError
+
+        if self._entry is None:
+            return
+        self._entry = replace(self._entry, complete=True)
+        try:
+            self._history.update(self._entry)
+        except ClusterError as error:
+            # Once more at the end, which says so if it fails again.
+            self._screen.note(f"the record of this deploy does not say yet that all was applied: {error.problems[0]}")
 
     def ended(
         self,
@@ -213,7 +239,7 @@ def restored(found: Mapping[str, Any]) -> Manifest:
         made = Manifest(found["doc"], stage, found["template"], found["model"], found["path"])
         if not (made.kind and made.name and made.api_version):
             raise ValueError("an object without a name")
-    except (KeyError, TypeError) as error:
+    except (AttributeError, KeyError, TypeError) as error:
         raise ValueError(f"not a recorded object: {error}") from error
     return made
 

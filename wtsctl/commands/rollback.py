@@ -90,7 +90,11 @@ def rollback(
         if secrets:
             screen.note(f"left as they are: {', '.join(one.identity for one in secrets)}")
         if prune and not entry.whole:
-            raise UsageError(f"--prune: revision {entry.revision} has a part of the catalog alone")
+            raise UsageError(
+                f"--prune: revision {entry.revision} has `{entry.asked}` alone: what else there was is not known",
+                hint="without --prune that part is gone back to, and nothing else is touched; or choose a revision of "
+                "everything from `wtsctl history`",
+            )
         stages = {one.stage for one in manifests}
         of = {one.model for one in manifests}
         chosen = [one for one in loaded.workloads if one.name in of]
@@ -105,7 +109,7 @@ def rollback(
             served(loaded, chosen, llama_stack=stack),
             Options(parallel=parallel, force=force_conflicts),
             recreating(recreate or (), manifests),
-            Members(Home(name, home), entry.whole, prune, kept),
+            Members(Home(name, home), entry.whole, prune, kept, frozenset({"Secret"})),
         )
         about = About(
             name, home, loaded.text, entry.profile, entry.selection, rollback=entry.revision, whole=entry.whole
@@ -143,6 +147,11 @@ def _chosen(entries: Sequence[Entry], revision: int | None) -> Entry:
         raise unknown(revision, entries)
     if found is None:
         raise SelectionError("no deploy before the current one ended well", hint="`wtsctl history` lists what there is")
+    if not found.readable:
+        raise SelectionError(
+            f"the record of revision {found.revision} cannot be read: someone or another wtsctl changed it",
+            hint="choose another one from `wtsctl history`",
+        )
     if not {STATE, TEXT} <= set(found.stored):
         raise SelectionError(
             f"revision {found.revision} cannot be gone back to: its manifests were too large to be stored",
@@ -158,19 +167,18 @@ def _read(records: History, entry: Entry) -> tuple[LoadedCatalog, list[Manifest]
         CatalogError: this wtsctl cannot read its models.yaml.
         SelectionError: nor its manifests.
     """
-    import json
-
     from wtsctl.catalog.load import load
     from wtsctl.commands.recording import restored
     from wtsctl.errors import CatalogError, Problem, SelectionError
     from wtsctl.plan.history import STATE, TEXT
+    from wtsctl.plan.history import manifests as parsed
 
     label = f"revision {entry.revision}"
     parts = records.parts(entry.revision)
     hint = f"it was deployed by wtsctl {entry.version}: go back with that"
     try:
-        manifests = [restored(one) for one in json.loads(parts[STATE])]
-    except (KeyError, TypeError, ValueError) as error:
+        manifests = [restored(one) for one in parsed(parts.get(STATE, ""))]
+    except ValueError as error:
         raise SelectionError(f"the manifests of {label} cannot be read: {error}", hint=hint) from error
     try:
         return load(parts.get(TEXT, ""), filename=label, profile=entry.profile), sorted(

@@ -5,14 +5,17 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import math
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from enum import StrEnum
+from functools import cache
 from typing import Any
 
-from wtsctl.catalog.source import parse
-from wtsctl.catalog.tree import plain
+from pydantic import TypeAdapter, ValidationError
+
 from wtsctl.plan.changes import Action, Change
 
 KEPT = 10
@@ -21,7 +24,6 @@ MAX_BYTES = 900 * 1024
 """What one record may hold; a ConfigMap holds 1 MiB."""
 DETAILS, TEXT, STATE = "details.json.gz", "models.yaml.gz", "manifests.json.gz"
 """The parts of a record: the plan, models.yaml, and the manifests of the whole state after it."""
-_MASK = "***"
 # No entry of a model is kept for ever: catalogs change.
 _MOST_ESTIMATES = 1000
 
@@ -35,6 +37,7 @@ class Ended(StrEnum):
     NOT_READY = "not-ready"
     FAILED = "failed"
     INTERRUPTED = "interrupted"
+    UNREADABLE = "unreadable"
 
 
 WELL = frozenset({Ended.READY, Ended.APPLIED})
@@ -47,7 +50,7 @@ class Entry:
     Attributes:
         revision: 1 is the first.
         result: what it came to; `started` while that is not known.
-        complete: everything was applied.
+        complete: everything was applied; known before the models are waited for.
         started: when, by the clock of who deployed: `2026-11-23T20:05:11Z`.
         ended: the same; empty while it has not.
         user: `USER@HOST`.
@@ -59,7 +62,8 @@ class Entry:
         rollback: the revision that was gone back to.
         plan_hash: of the plan.
         counts: objects by what was planned with them.
-        whole: the manifests are of the whole catalog, and not of a part that was all there ever was.
+        whole: the manifests are of the whole catalog. Not those of a part, where there was nothing to lay it over, or
+            nobody knows what the deploy before it left.
         stored: the parts that are kept; one that would be too large is not.
         seconds: how long the last start of a model took, by its name.
         verdicts: what waiting came to, by model.
@@ -97,8 +101,15 @@ class Entry:
         return "unfinished" if self.result == Ended.STARTED else self.result
 
     @property
+    def readable(self) -> bool:
+        """Whether anything but its number is known."""
+        return self.result != Ended.UNREADABLE
+
+    @property
     def asked(self) -> str:
         """What was asked for, in words."""
+        if not self.readable:
+            return "unknown"
         if self.rollback is not None:
             return f"rollback to {self.rollback}"
         return " ".join(self.selection) or "everything"
@@ -109,19 +120,79 @@ class Entry:
 
 
 _NAMES = frozenset(one.name for one in fields(Entry))
-_LISTS = ("selection", "stored", "errors")
 
 
 def entry(text: str, revision: int) -> Entry:
-    """A stored entry; one that another wtsctl wrote, or someone changed, as far as it can be read."""
+    """A stored entry, without what a later wtsctl added; `unreadable` where someone made something else of it."""
     try:
         found = json.loads(text)
-        known = {key: value for key, value in found.items() if key in _NAMES}
-        known |= {key: tuple(known.get(key) or ()) for key in _LISTS}
-        known |= {key: dict(known.get(key) or {}) for key in ("counts", "seconds", "verdicts")}
-        return Entry(**{**known, "revision": revision})
-    except (ValueError, TypeError, AttributeError):
-        return Entry(revision, result="unreadable")
+        known = {key: value for key, value in found.items() if key in _NAMES} | {"revision": revision}
+        read: Entry = _entries().validate_json(json.dumps(known), strict=True)
+    except (AttributeError, RecursionError, ValidationError, ValueError):
+        return Entry(revision, result=Ended.UNREADABLE)
+    sensible = all(math.isfinite(one) and one >= 0 for one in read.seconds.values())
+    return read if sensible else Entry(revision, result=Ended.UNREADABLE)
+
+
+@cache
+def _entries() -> TypeAdapter[Entry]:
+    return TypeAdapter(Entry)
+
+
+def manifests(text: str) -> list[dict[str, Any]]:
+    """The stored manifests of a record: each has an object under `doc`, and where that comes from.
+
+    Raises:
+        ValueError: they are none.
+    """
+    found = _parsed(text)
+    if not isinstance(found, list):
+        raise ValueError("not a list of objects")  # noqa: TRY004 - of the text, not of an argument
+    for number, one in enumerate(found):
+        if not _is_manifest(one):
+            raise ValueError(f"[{number}] is no recorded object")
+    return found
+
+
+def changes(text: str) -> list[dict[str, Any]]:
+    """The stored changes of a plan; none where they cannot be read."""
+    try:
+        details = _parsed(text)
+    except ValueError:
+        return []
+    found = details.get("changes") if isinstance(details, dict) else None
+    return found if isinstance(found, list) and all(map(_is_change, found)) else []
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def _is_manifest(one: Any) -> bool:
+    if not isinstance(one, dict) or not isinstance(doc := one.get("doc"), dict):
+        return False
+    metadata = doc.get("metadata")
+    if not isinstance(metadata, dict):
+        return False
+    needed = [doc.get("apiVersion"), doc.get("kind"), metadata.get("name")]
+    needed += [one.get(key) for key in ("stage", "template", "path")]
+    optional = [one.get("model"), metadata.get("namespace")]
+    maps = [metadata.get(key) for key in ("labels", "annotations")]
+    return (
+        all(isinstance(value, str) and value for value in needed)
+        and all(value is None or isinstance(value, str) for value in optional)
+        and all(value is None or isinstance(value, dict) for value in maps)
+    )
+
+
+def _is_change(one: Any) -> bool:
+    if not isinstance(one, dict) or not all(isinstance(one.get(key), str) for key in ("action", "identity")):
+        return False
+    paths = one.get("fields", [])
+    return isinstance(paths, list) and all(isinstance(path, str) for path in paths)
 
 
 def counts(changes: Iterable[Change]) -> dict[str, int]:
@@ -167,8 +238,13 @@ def target(entries: Sequence[Entry], revision: int | None) -> Entry | None:
 
 
 def base(entries: Sequence[Entry]) -> Entry | None:
-    """The record whose state a deploy of a part is laid over: the newest of which everything was applied."""
-    return next((one for one in entries if one.complete and STATE in one.stored), None)
+    """The record whose state a deploy of a part is laid over; None where nobody knows what is there.
+
+    That is the newest. Where it was not applied whole, what is there is between two states; an older one is none of
+    them, and going back to it would take back what came since.
+    """
+    newest = next(iter(entries), None)
+    return newest if newest and newest.complete and STATE in newest.stored else None
 
 
 def without_values(doc: Mapping[str, Any]) -> dict[str, Any]:
@@ -188,52 +264,6 @@ def _identity(doc: Mapping[str, Any]) -> tuple[str, str, str, str]:
     metadata = doc["metadata"]
     group = str(doc["apiVersion"]).rpartition("/")[0]
     return group, str(doc["kind"]), str(metadata.get("namespace", "")), str(metadata["name"])
-
-
-def public(text: str) -> str:
-    """models.yaml to be stored: as it is, or where it has values of Secrets, written anew without them and comments.
-
-    By design it has none. But an object under `extra` may be a Secret, and a patch may be one's.
-    """
-    if "Secret" not in text and "\\" not in text:
-        # Neither as it is nor in escapes: a large file need not be read for it.
-        return text
-    root, _ = parse(text, filename="")
-    document = plain(root) if root is not None else None
-    masked = _masked(document)
-    return text if masked == document else json.dumps(masked, indent=2, ensure_ascii=False) + "\n"
-
-
-def _masked(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_masked(one) for one in value]
-    if not isinstance(value, dict):
-        return value
-    if value.get("kind") == "Secret":
-        return {key: _hidden(one) if key in {"data", "stringData"} else _patch(key, one) for key, one in value.items()}
-    return {key: _masked(one) for key, one in value.items()}
-
-
-def _patch(key: str, value: Any) -> Any:
-    """A part of what is about a Secret: of a patch what it puts in."""
-    if key == "merge" and isinstance(value, dict):
-        return {name: _hidden(one) if name in {"data", "stringData"} else one for name, one in value.items()}
-    if key == "json" and isinstance(value, list):
-        return [
-            {name: _hidden(one) if name == "value" else one for name, one in item.items()}
-            if isinstance(item, dict)
-            else item
-            for item in value
-        ]
-    return value
-
-
-def _hidden(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _hidden(one) for key, one in value.items()}
-    if isinstance(value, list):
-        return [_hidden(one) for one in value]
-    return value if value is None else _MASK
 
 
 def packed(parts: Mapping[str, str]) -> dict[str, bytes]:
@@ -256,7 +286,7 @@ def unpacked(content: bytes) -> str:
     """
     try:
         return gzip.decompress(content).decode()
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise ValueError(str(error)) from error
 
 

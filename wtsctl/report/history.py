@@ -56,8 +56,9 @@ class HistoryReport:
         for name in ("REVISION", "WHEN", "WHO", "RESULT", "CHANGES", "SELECTION"):
             table.add_column(name, overflow="fold")
         for one in self.entries:
-            cells = (one.started, one.user, one.shown, changed(one.counts), one.asked)
-            table.add_row(str(one.revision), *(printable(text) for text in cells))
+            counted = changed(one.counts) if one.readable else "unknown"
+            cells = (one.started, one.user, one.shown, counted, one.asked)
+            table.add_row(str(one.revision), *(printable(text) or "-" for text in cells))
         if self.entries:
             terminal.print(table)
 
