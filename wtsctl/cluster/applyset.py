@@ -11,10 +11,10 @@ from wtsctl.cluster.faults import ApiRefused
 from wtsctl.cluster.parallel import each
 from wtsctl.cluster.prepare import BY_NAME, key_wanted
 from wtsctl.plan.membership import UNLABELLED, Home, Scope, is_current, parent, places, recorded
-from wtsctl.plan.prune import Left, Standing, left, standing, unseen
+from wtsctl.plan.prune import Left, Standing, left, standing, unseen, untouched
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
     from wtsctl.cluster.client import Client, Object
     from wtsctl.cluster.discovery import Discovery
@@ -103,7 +103,13 @@ def wanted_scope(prepared: Prepared) -> Scope:
 
 
 def leftovers(
-    client: Client, discovery: Discovery, prepared: Prepared, record: Record, kept: Iterable[Key]
+    client: Client,
+    discovery: Discovery,
+    prepared: Prepared,
+    record: Record,
+    kept: Iterable[Key],
+    *,
+    left_alone: Collection[str] = (),
 ) -> Leftovers:
     """What the catalog no longer wants, found in what was listed anyway and in the rest of what is recorded.
 
@@ -113,6 +119,7 @@ def leftovers(
         prepared: from `prepare`, of all of the catalog's manifests.
         record: where there may be more.
         kept: what is wanted though no manifest says it: Secrets whose values are not here.
+        left_alone: kinds of which nothing is removed this time.
 
     Raises:
         ClusterError: the cluster cannot be spoken to.
@@ -137,7 +144,10 @@ def leftovers(
             # Of a catalog of the same name with another home, as far as anyone can tell.
             continue
         found = standing(item, record.home, objects.FIELD_MANAGER)
-        if found is Standing.REMOVED:
+        if found is Standing.REMOVED and item["kind"] in left_alone:
+            stays.append(untouched(item))
+            held.append(item)
+        elif found is Standing.REMOVED:
             removed.append((kind, item))
         elif found in {Standing.KEPT, Standing.NEVER}:
             stays.append(left(item, found))

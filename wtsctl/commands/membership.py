@@ -36,12 +36,14 @@ class Members:
         whole: the manifests are all that the catalog wants; else what is no longer wanted cannot be known.
         prune: what is no longer wanted is deleted.
         kept: what is wanted though no manifest says it: Secrets whose values are not here.
+        spared: kinds that this command leaves as they are: a rollback has no values of Secrets, and takes none away.
     """
 
     home: Home
     whole: bool
     prune: bool = False
     kept: frozenset[Key] = field(default_factory=frozenset)
+    spared: frozenset[str] = frozenset()
 
     def marked(self, manifests: Iterable[Manifest]) -> tuple[Manifest, ...]:
         """The manifests with the label of members.
@@ -71,7 +73,9 @@ class Members:
         from wtsctl.cluster.applyset import Leftovers, Record, leftovers, read
 
         record = read(client, self.home) if writes or self.whole else Record(self.home)
-        found = leftovers(client, discovery, prepared, record, self.kept) if self.whole else Leftovers()
+        found = Leftovers()
+        if self.whole:
+            found = leftovers(client, discovery, prepared, record, self.kept, left_alone=self.spared)
         return Membership(self, prepared, record, found)
 
 

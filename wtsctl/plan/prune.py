@@ -34,6 +34,7 @@ class Reason(StrEnum):
     NOT_ASKED = "not-asked"
     KEPT = "kept"
     NEVER = "never"
+    SPARED = "spared"
     UNSEEN = "unseen"
 
 
@@ -142,6 +143,12 @@ def left(item: Mapping[str, Any], found: Standing) -> Left:
         reason = Reason.NEVER
         note = f"no longer in the catalog, and never pruned: {NEVER_PRUNED[kind]}; if it is to go: `{command}`"
     return Left(identity(item), model_of(item), reason, note)
+
+
+def untouched(item: Mapping[str, Any]) -> Left:
+    """An object of a kind that a rollback leaves as it is."""
+    note = f"not in what is gone back to, and left as it is: a rollback takes no {item['kind']} away"
+    return Left(identity(item), model_of(item), Reason.SPARED, note)
 
 
 def unseen(identity: str, why: str) -> Left:
