@@ -5,18 +5,26 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+from dataclasses import replace
+from signal import SIGKILL, SIGTERM
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.cluster.conftest import entry as model
 from tests.cluster.conftest import namespace
+from tests.cluster.disturbed import started, wait_for
+from tests.cluster.faultproxy import Answer, Asked, Fault, fault_proxy
 from wtsctl.cluster import objects
-from wtsctl.cluster.discovery import CONFIG_MAP, DEPLOYMENT, SECRET, SERVICE
+from wtsctl.cluster.config import connect
+from wtsctl.cluster.discovery import CONFIG_MAP, DEPLOYMENT, NAMESPACE, SECRET, SERVICE
 from wtsctl.cluster.history import History
-from wtsctl.plan.history import KEPT, STATE, TEXT, Entry, packed
+from wtsctl.cluster.lease import LEASE
+from wtsctl.plan.history import DETAILS, KEPT, STATE, TEXT, Entry, packed
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.cluster.conftest import Forwarder, MakeCatalog
     from tests.command import Wtsctl
     from wtsctl.cluster.client import Client
@@ -147,6 +155,7 @@ def test_eleven_records_leave_ten(client: Client, space: str) -> None:
     records = History(client, space, "it")
     for _ in range(KEPT + 1):
         records.add(Entry(0, result="ready"), packed({TEXT: "x"}), records.entries())
+    records.trim(records.entries())
     assert [one.revision for one in records.entries()] == list(range(KEPT + 1, 1, -1))
     stale = records.entries()
     assert records.add(Entry(0, user="ada"), {}, stale).revision == KEPT + 2
@@ -154,6 +163,127 @@ def test_eleven_records_leave_ten(client: Client, space: str) -> None:
     records.update(Entry(KEPT + 3, result="failed"))
     assert records.entries()[0].result == "failed"
     assert records.parts(KEPT + 1) == {TEXT: "x"}
+
+
+def test_an_old_record_that_stays_is_no_harm(
+    catalog: MakeCatalog, control_plane: Path, client: Client, space: str, tmp_path: Path
+) -> None:
+    """Where the oldest cannot be deleted the new record is whole, and that is said; the next deploy tries again."""
+    namespace(client, space)
+    records = History(client, space, space)
+    for _ in range(KEPT):
+        records.add(Entry(0, result="ready"), packed({TEXT: "x"}), records.entries())
+
+    def refused(one: Asked) -> Fault | None:
+        return Answer(403) if one.method == "DELETE" and one.path.endswith(f"wtsctl-{space}.v1") else None
+
+    wtsctl = catalog("only")
+    with fault_proxy(connect(control_plane)) as proxy:
+        proxy.fault = refused
+        done = type(wtsctl)(wtsctl.catalog, proxy.kubeconfig(tmp_path / "proxy")).json("deploy", "--no-wait")
+    assert done.code == 0, done.stderr
+    assert "an old record could not be deleted" in done.stderr
+    assert "not recorded" not in done.stderr
+    there = records.entries()
+    assert (len(there), there[0].revision, there[0].result) == (KEPT + 1, KEPT + 1, "applied")
+    change(wtsctl, ("maxModelLen: 512", "maxModelLen: 256"))
+    assert wtsctl.json("deploy", "--no-wait").code == 0
+    assert [one.revision for one in records.entries()] == list(range(KEPT + 2, 2, -1))
+
+
+def test_cut_short_while_models_start(catalog: MakeCatalog, client: Client, space: str) -> None:
+    """Killed or told to end while it waits, a deploy has recorded that all was applied; a later part has that."""
+    wtsctl = catalog("first", "second")
+    assert wtsctl.json("deploy", "--no-wait").code == 0
+    records = History(client, space, space)
+    # No node is there for it.
+    change(wtsctl, ("replicas: 0", "replicas: 1"))
+    for revision, number, code, result in ((2, SIGKILL, -SIGKILL, "started"), (3, SIGTERM, 130, "interrupted")):
+        with started(wtsctl, "deploy") as process:
+            wait_for(lambda: records.entries()[0].complete and records.entries()[0].revision == revision)  # noqa: B023
+            process.send_signal(number)
+            process.communicate(timeout=30)
+        newest = records.entries()[0]
+        assert (process.returncode, newest.revision, newest.result, newest.complete) == (code, revision, result, True)
+    assert objects.list_all(client, LEASE, space)[0] == []
+    # A part is laid over it, whatever came of the models.
+    change(wtsctl, ("replicas: 0", "replicas: 2"))
+    assert wtsctl.json("deploy", "second", "--no-wait").code == 0
+    assert records.entries()[0].whole
+    assert replicas(records, 4) == {"first": 1, "second": 2}
+    # Where nobody knows what the former one left, the part stands for itself.
+    records.update(replace(records.entries()[0], complete=False))
+    change(wtsctl, ("replicas: 2", "replicas: 0"))
+    assert wtsctl.json("deploy", "second", "--no-wait").code == 0
+    assert not records.entries()[0].whole
+    assert replicas(records, 5) == {"second": 0}
+    refused = wtsctl.json("rollback", "5", "--prune")
+    assert refused.code == 2
+    assert "revision 5 has `second` alone" in refused.errors[0]["message"]
+    back = wtsctl.json("rollback", "5", "--no-wait")
+    assert back.code == 0, back.stderr
+    assert set(back.outcomes.values()) == {"unchanged"}
+    assert there(client, space)["Deployment/first"][1]["replicas"] == 1
+
+
+def replicas(records: History, revision: int) -> dict[str, int]:
+    """The replicas of the Deployments that a record has."""
+    found = [one["doc"] for one in records.state(revision) or []]
+    return {one["metadata"]["name"]: one["spec"]["replicas"] for one in found if one["kind"] == "Deployment"}
+
+
+def test_records_that_someone_changed(catalog: MakeCatalog, client: Client, space: str) -> None:
+    """They are shown as unreadable, stop no deploy, whole or of a part, and cannot be gone back to."""
+    wtsctl = catalog("first", "second")
+    assert wtsctl.json("deploy", "--no-wait").code == 0
+    records = History(client, space, space)
+    stored = {TEXT: b"\x1f\x8b no gzip", DETAILS: packed({DETAILS: "[]"})[DETAILS]}
+    stored[STATE] = packed({STATE: '[{"x": 1}]'})[STATE]
+    records.add(Entry(0, result="ready", complete=True, stored=tuple(stored)), stored, records.entries())
+    change(wtsctl, ("maxModelLen: 512", "maxModelLen: 256"))
+    part = wtsctl.json("deploy", "first", "--no-wait")
+    assert (part.code, "warning" in part.stderr) == (0, False), part.stderr
+    assert (records.entries()[0].revision, records.entries()[0].whole) == (3, False)
+    assert wtsctl.json("history", "2").data["changes"] == []
+    text = wtsctl.json("history", "2", "--models-yaml")
+    assert (text.code, text.errors[0]["message"]) == (9, "the models.yaml of revision 2 cannot be read")
+    back = wtsctl.json("rollback", "2")
+    assert back.code == 9
+    assert "the manifests of revision 2 cannot be read" in back.errors[0]["message"]
+    for odd in ('{"selection": [1]}', '{"started": null}', '{"seconds": {"m": "abc"}}'):
+        made = records.add(Entry(0), {}, records.entries())
+        annotate(client, space, made.revision, odd)
+    assert [row[1] for row in revisions(wtsctl)[:3]] == ["unreadable"] * 3
+    assert wtsctl.json("history", "6").data["result"] == "unreadable"
+    unreadable = wtsctl.json("rollback", "6")
+    assert unreadable.code == 9
+    assert "the record of revision 6 cannot be read" in unreadable.errors[0]["message"]
+    for arguments in (("first",), ()):
+        change(
+            wtsctl, ("maxModelLen: 256", "maxModelLen: 128") if arguments else ("maxModelLen: 512", "maxModelLen: 64")
+        )
+        done = wtsctl.json("deploy", *arguments, "--no-wait")
+        assert (done.code, "warning" in done.stderr) == (0, False), done.stderr
+    assert [(one.revision, one.whole) for one in records.entries()[:2]] == [(8, True), (7, False)]
+
+
+def annotate(client: Client, space: str, revision: int, text: str) -> None:
+    """Change the record of a revision as someone with kubectl might."""
+    path = CONFIG_MAP.path(space, f"wtsctl-{space}.v{revision}")
+    body = {"metadata": {"annotations": {"wtsctl.io/record": text}}}
+    client.exchange("PATCH", path, body=body, content_type="application/merge-patch+json")
+
+
+def test_all_models_elsewhere(catalog: MakeCatalog, client: Client, space: str) -> None:
+    """The catalog's own namespace is made for its lock, its members and its records, and goes with it."""
+    wtsctl = catalog("first", "second", namespace=f"{space}-models")
+    for revision, arguments in ((1, ("first",)), (2, ())):
+        done = wtsctl.json("deploy", *arguments, "--no-wait")
+        assert (done.code, "warning" in done.stderr) == (0, False), done.stderr
+        assert wtsctl.json("history").data["revisions"][0]["revision"] == revision
+    assert wtsctl.json("delete", "--yes").code == 0
+    left = {one["metadata"]["name"] for one in objects.list_all(client, NAMESPACE, "")[0]}
+    assert not {space, f"{space}-models"} & left
 
 
 def test_what_cannot_be_gone_back_to(catalog: MakeCatalog, client: Client, space: str) -> None:
