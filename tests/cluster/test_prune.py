@@ -197,18 +197,21 @@ def test_two_catalogs_of_one_name(catalog: MakeCatalog, client: Client, space: s
 
 def test_a_rollback_prunes_no_secret(catalog: MakeCatalog, client: Client, space: str, tmp_path: Path) -> None:
     """It has no values to bring one back with; the model that came in since goes, and a deploy prunes the Secret."""
-    before = catalog("first")
-    assert before.json(*NEVER_WAIT).code == 0
+    # With a GPU each, of which there is none here.
+    fields, unchecked = {"runtime": "vllm", "model": "a/b"}, ("--ignore-preflight-errors", "all")
+    before = catalog("first", **fields)
+    assert before.json(*NEVER_WAIT, *unchecked).code == 0
     (tmp_path / "token").write_text("not-a-real-token\n")
     more = "secrets: {huggingface: {name: token, key: T, fromFile: token}}\n"
-    assert catalog("first", "second", more=more).json(*NEVER_WAIT).code == 0
-    back = before.json("rollback", "1", "--prune", "--no-wait")
+    assert catalog("first", "second", more=more, **fields).json(*NEVER_WAIT, *unchecked).code == 0
+    assert there(client, SECRET, space, "token")
+    back = before.json("rollback", "1", "--prune", "--no-wait", *unchecked)
     assert back.code == 0, back.stderr
     assert pruned(back) == {f"{space}/Deployment/second", f"{space}/Service/second"}
     assert left(back) == {f"{space}/Secret/token": "spared"}
     assert f"left: {space}/Secret/token (not in what is gone back to" in back.stderr
     assert there(client, SECRET, space, "token")
-    assert pruned(before.json(*PRUNE)) == {f"{space}/Secret/token"}
+    assert pruned(before.json(*PRUNE, *unchecked)) == {f"{space}/Secret/token"}
 
 
 def test_what_never_prunes(catalog: MakeCatalog, client: Client, space: str) -> None:
