@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -114,7 +115,7 @@ def test_a_holder_that_was_killed_is_replaced(locks: Locks, client: Client, spac
     assert lock.acquire(0) is True
     assert time.monotonic() - began >= 1
     assert "looking whether the holder" in locks.said[0]
-    assert locks.said[-1] == "took the lock over from gone, which is gone"
+    assert locks.said[-1] == "took the lock over from gone, which does not renew it any more"
     there = objects.get(client, LEASE, space, "wtsctl-it")["spec"]
     assert (there["holderIdentity"], there["leaseTransitions"]) == ("next", 1)
     lock.release()
@@ -124,12 +125,18 @@ def test_a_holder_that_was_killed_is_replaced(locks: Locks, client: Client, spac
 
 def test_a_lost_lock_is_noticed(locks: Locks, client: Client, space: str) -> None:
     """Whoever had its Lease deleted, or taken, hears of it before writing on, and does not delete the other's."""
-    first, second = locks("first", seconds=60), locks("second", seconds=60)
+    now = [0.0]
+    first, second = locks("first", seconds=60, clock=lambda: now[0]), locks("second", seconds=60)
     first.acquire(0)
+    first.check()
     objects.delete(client, LEASE, space, "wtsctl-it")
     second.acquire(0)
-    time.sleep(0.6)
-    with pytest.raises(ClusterLocked, match="the lock was lost: second holds it now") as caught:
+    # As long as it was renewed in time nobody is asked before each object; a process that stood still was not.
+    first.still()
+    now[0] = 40.0
+    with pytest.raises(ClusterLocked, match="the lock was lost: second holds it now"):
+        first.still()
+    with pytest.raises(ClusterLocked) as caught:
         first.check()
     assert caught.value.problems[0].code == "cluster.lock-lost"
     first.release()
@@ -173,6 +180,47 @@ def test_two_deploys_at_once(catalog: MakeCatalog, forwarder: Forwarder, client:
             assert third.wait(120) == 0, said.read
             wait_for(lambda: said.has("planning again"))
     assert objects.list_all(client, LEASE, space)[0] == []
+
+
+def test_what_another_made_since_the_plan(
+    catalog: MakeCatalog, forwarder: Forwarder, client: Client, space: str
+) -> None:
+    """A deploy that was overtaken before it had the lock plans again, and does not say that it made what was there."""
+    wtsctl, other = catalog("only"), catalog("only", maxModelLen=256)
+    slow = type(wtsctl)(wtsctl.catalog, forwarder.kubeconfig)
+    forwarder.passing.clear()
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL}
+    command = [*slow.arguments("deploy", "--no-wait"), "-o", "json"]
+    with subprocess.Popen(command, **pipes, text=True, env=environment()) as first:
+        said = Said(first)
+        wait_for(lambda: said.has("to create"))
+        assert other.json("deploy", "--no-wait").code == 0
+        forwarder.passing.set()
+        assert first.stdout is not None
+        outcomes = {one["identity"]: one["outcome"] for one in json.loads(first.stdout.read())["data"]["objects"]}
+        assert first.wait(60) == 0, said.read
+    assert said.has("planning again")
+    assert outcomes[f"{space}/Deployment/only"] == "configured"
+    assert outcomes[f"{space}/Service/only"] == "unchanged"
+    server = objects.get(client, DEPLOYMENT, space, "only")["spec"]["template"]["spec"]["containers"][0]
+    assert "512" in server["args"]
+
+
+def test_overtaken_while_waiting(catalog: MakeCatalog, space: str) -> None:
+    """Who waits while another deploy changes the same objects hears whose revision that was, and ends with 5."""
+    held = "[{kind: Deployment, merge: {spec: {template: {spec: {schedulerName: nobody}}}}}]"
+    mine, other = (catalog("only", replicas=1, patches=held, maxModelLen=length) for length in (512, 256))
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL}
+    command = [*mine.arguments("deploy", "--timeout", "15s"), "-o", "json"]
+    with subprocess.Popen(command, **pipes, text=True, env=environment()) as first:
+        said = Said(first)
+        wait_for(lambda: said.has("only: "))
+        assert other.json("deploy", "--no-wait").code == 0
+        assert first.stdout is not None
+        errors = {one["code"]: one["message"] for one in json.loads(first.stdout.read())["errors"]}
+        assert first.wait(60) == 5, said.read
+    assert errors["deploy.overtaken"].startswith("revision 2, by ")
+    assert f"has changed {space}/Deployment/only meanwhile" in errors["deploy.overtaken"]
 
 
 def test_killed_and_deployed_again(catalog: MakeCatalog, forwarder: Forwarder, client: Client, space: str) -> None:

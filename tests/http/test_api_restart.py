@@ -23,7 +23,7 @@ from wtsctl.cluster.discovery import CONFIG_MAP, DEPLOYMENT, POD
 from wtsctl.cluster.faults import ApiRefused, NeverSent
 from wtsctl.cluster.prepare import Options, Prepared
 from wtsctl.cluster.watch import Follower, Selection
-from wtsctl.errors import ClusterUnreachable
+from wtsctl.errors import ClusterLocked, ClusterUnreachable
 from wtsctl.render.job import Stage
 from wtsctl.render.manifest import Manifest
 
@@ -69,11 +69,11 @@ def doc(name: str) -> dict[str, Any]:
     return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name, "namespace": "llm"}}
 
 
-def apply(client: Client, *names: str) -> ApplyResult:
+def apply(client: Client, *names: str, still: Callable[[], None] = lambda: None) -> ApplyResult:
     """Apply objects one after the other."""
     manifests = tuple(Manifest(doc(name), Stage.MODELS, "t", name, name) for name in names)
     prepared = Prepared(manifests, {("apps/v1", "Deployment"): DEPLOYMENT})
-    return apply_all(client, prepared, Options(parallel=1), lambda _: None)
+    return apply_all(client, prepared, Options(parallel=1), lambda _: None, still=still)
 
 
 def test_the_first_connection_is_not_waited_for(client_of: MakeClient) -> None:
@@ -225,6 +225,21 @@ def test_what_is_known_of_each_object(
     assert found[: 3 if outcomes[2] else 2] == [one for one in outcomes if one]
     # Where nobody answers any more the rest is left alone.
     assert (result.error is not None) == (found[2] is Outcome.NOT_APPLIED and script == [LOST])
+
+
+def test_nothing_more_is_sent_without_the_lock(client_of: MakeClient) -> None:
+    """Before each object, not only before each stage: what is not sent any more is said to be not applied."""
+    asked = iter((None, ClusterLocked("the lock was lost")))
+
+    def still() -> None:
+        if (error := next(asked)) is not None:
+            raise error
+
+    with RawServer([[applied("a")]]) as server:
+        done = apply(client_of(server.port), "a", "b", "c", still=still)
+        assert len(server.requests) == 1
+    assert [one.outcome for one in done.objects] == [Outcome.CREATED, Outcome.NOT_APPLIED, Outcome.NOT_APPLIED]
+    assert isinstance(done.error, ClusterLocked)
 
 
 def test_a_server_that_goes_away_before_anything_is_sent(client_of: MakeClient) -> None:

@@ -85,6 +85,7 @@ def apply_all(
     *,
     before: Sequence[Callable[[], None]] = (),
     between: Callable[[], None] = lambda: None,
+    still: Callable[[], None] = lambda: None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> ApplyResult:
     """Apply every manifest, each stage after the one before it is done; a stage with a failure is the last.
@@ -98,10 +99,11 @@ def apply_all(
         before: called in this order once the namespaces stand, before anything is put into them; a ClusterError
             from one ends the apply there.
         between: called before each stage but the namespaces' that has something to be written; as `before`.
+        still: called before each object of those stages, from any thread; a ClusterError from it ends the apply there.
         sleep: waits the given seconds; a test passes its own.
     """
     planned = {_id(one.manifest): one for one in compared}
-    run = _Run(client, prepared, options, note)
+    run = _Run(client, prepared, options, note, still)
     due = list(before)
     for number, group in groupby(prepared.manifests, key=lambda one: one.stage):
         stage = list(group)
@@ -129,6 +131,7 @@ class _Run:
     prepared: Prepared
     options: Options
     note: Callable[[Applied], None]
+    still: Callable[[], None]
     done: dict[str, Applied] = field(default_factory=dict)
     error: ClusterError | None = None
     interrupted: bool = False
@@ -173,6 +176,11 @@ class _Run:
                 self._tell(Applied(step.manifest, Outcome.UNKNOWN, note="its answer was not waited for"))
 
     def _change(self, step: Compared) -> tuple[Applied, ClusterError | None]:
+        if step.manifest.stage is not Stage.NAMESPACE:
+            try:
+                self.still()
+            except ClusterError as error:
+                return Applied(step.manifest, Outcome.NOT_APPLIED), error
         return change(self.client, self.prepared.kinds[step.manifest.api_version, step.manifest.kind], step)
 
     def _take(self, work: Work[Compared, tuple[Applied, ClusterError | None]], number: int) -> None:

@@ -135,6 +135,11 @@ class Lease:
             error.problems = (Problem("cluster.lock-lost", self._lost, self.identity, hint),)
             raise error
 
+    def still(self) -> None:
+        """As `check`, without a request as long as the last renewal is not older than it should be."""
+        if self._lost or self._clock() - self._said > 2 * self._seconds / _RENEWALS:
+            self.check()
+
     def release(self) -> None:
         """Give the Lease back, if it is held; what cannot be given back expires."""
         self._over.set()
@@ -223,7 +228,7 @@ class Lease:
                 raise
             return self._look() or self._create()
         if _annotations(there).get(_RUN) != me.run:
-            self._warn(f"took the lock over from {_who(there)}, which is gone")
+            self._warn(f"took the lock over from {_who(there)}, which does not renew it any more")
         return None
 
     def _mark(self, me: Holder) -> dict[str, str]:

@@ -198,7 +198,8 @@ def stopped(place: Place, plan: Planned, screen: Terminal, *, ask: bool) -> tupl
                 screen.warn(line)
         if not agreed("apply?"):
             return ExitCode.INTERRUPTED, [Problem("interrupted", "nothing was applied")]
-    problems = changed(place, plan)
+    # Where nobody is asked no time has passed, and it is looked once the lock is held.
+    problems = changed(place, plan) if ask else []
     return (ExitCode.CLUSTER, problems) if problems else None
 
 
@@ -208,7 +209,7 @@ def changed(place: Place, plan: Planned, *, made: bool = False) -> list[Problem]
     Args:
         place: where.
         plan: what is to be done.
-        made: also because something is there by now that was not.
+        made: also because something is there by now that was not; the first stage has been applied.
 
     Raises:
         ClusterError: the cluster cannot be spoken to.
@@ -217,18 +218,48 @@ def changed(place: Place, plan: Planned, *, made: bool = False) -> list[Problem]
     from wtsctl.cluster.recheck import moved
     from wtsctl.errors import Problem
     from wtsctl.plan.changes import Action
+    from wtsctl.render.job import Stage
 
-    if not any(one.write and (made or one.live is not None) for one in plan.compared):
+    compared = [one for one in plan.compared if not made or one.manifest.stage is not Stage.NAMESPACE]
+    if not any(one.write and (made or one.live is not None) for one in compared):
         return []
-    manifests = [one.manifest for one in plan.compared]
-    now = prepare(place.client, place.discovery, manifests, place.labels, place.options)
-    found = moved(plan.compared, now)
+    now = prepare(place.client, place.discovery, [one.manifest for one in compared], place.labels, place.options)
+    found = moved(compared, now)
     if made:
-        new = [one for one in plan.compared if one.action is Action.CREATE and one.manifest.kind != "Namespace"]
+        new = [one for one in compared if one.action is Action.CREATE]
         text = "it was made since the plan was made"
         found += [(one.manifest.identity, text) for one in new if now.live(one.manifest) is not None]
-    hint = "nothing was applied; deploy again to see the plan for what is there now"
+    hint = "deploy again to see the plan for what is there now"
+    if not made:
+        hint = f"nothing was applied; {hint}"
     return [Problem("deploy.changed", text, where, hint) for where, text in found]
+
+
+def overtaken(place: Place, plan: Planned) -> list[str]:
+    """The objects, by their identities, that are not any more as the plan has made or found them.
+
+    Raises:
+        ClusterError: the cluster cannot be spoken to.
+    """
+    from wtsctl.cluster.objects import FIELD_MANAGER
+    from wtsctl.cluster.prepare import key_wanted, prepare
+    from wtsctl.plan.changes import declared
+    from wtsctl.plan.unchanged import unchanged
+
+    manifests = [one.manifest for one in plan.compared]
+    now = prepare(place.client, place.discovery, manifests, place.labels, place.options, look_only=True)
+    ours = [one for one in manifests if key_wanted(one) not in now.foreign | now.unseen]
+    found = [(one, now.live(one)) for one in ours]
+    return [
+        one.identity
+        for one, live in found
+        if live is None
+        or (
+            not unchanged(live, one.doc, FIELD_MANAGER)
+            # Replicas are an autoscaler's, where there is one.
+            and any(field.path != "spec.replicas" for field in declared(live, one.doc))
+        )
+    ]
 
 
 def recreating(names: Sequence[str], manifests: Sequence[Manifest]) -> Recreate:

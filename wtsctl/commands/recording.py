@@ -87,6 +87,17 @@ class Recorder:
             self._refused = error
         return estimates(self._known or ())
 
+    def newer(self) -> Entry | None:
+        """The newest deploy that was recorded after this one; None where there is none, or that cannot be known."""
+        from wtsctl.errors import ClusterError
+
+        known = self._entry or (self._known[0] if self._known else None)
+        try:
+            newest = next(iter(self._history.entries()), None)
+        except ClusterError:
+            return None
+        return newest if newest and known and newest.revision > known.revision else None
+
     def begin(self, plan: Planned, manifests: Sequence[Manifest], *, writes: bool) -> None:
         """Write that it has begun; nothing where it changes nothing and the newest record says the same.
 

@@ -79,7 +79,7 @@ def rollout(run: Run, manifests: Sequence[Manifest]) -> Result:
         problems = [*(one.problem for one in plan.compared if one.problem), *preflight.problems(plan.checked)]
         if problems or run.dry_run:
             done = ApplyResult.foreseen(plan.compared, refused=not run.dry_run)
-            run.screen.note(f"checked: {counts(done.objects)}")
+            run.screen.note(f"{'checked' if run.dry_run else 'nothing was applied'}: {counts(done.objects)}")
             return _result(run, done, ExitCode.CLUSTER if problems else ExitCode.OK, problems, plan=plan)
         if ended := stopped(run.place, plan, run.screen, ask=run.ask):
             done = ApplyResult.foreseen(plan.compared, refused=True)
@@ -110,15 +110,20 @@ def _applied(run: Run, plan: Planned, manifests: Sequence[Manifest]) -> Result:
 
             def write(plan: Planned) -> ApplyResult:
                 place = run.place
-                before = [writing.begin, lambda: plan.membership.widen(place.client, run.screen)]
-                between = writing.go_on
                 return apply_all(
-                    place.client, plan.prepared, place.options, told, plan.compared, before=before, between=between
+                    place.client,
+                    plan.prepared,
+                    place.options,
+                    told,
+                    plan.compared,
+                    before=[writing.begin, lambda: plan.membership.widen(place.client, run.screen)],
+                    between=writing.go_on,
+                    still=writing.still,
                 )
 
             applied = write(plan)
             if writing.stale and not run.ask:
-                run.screen.note("what is there has changed while another one was at work: planning again")
+                run.screen.note("what is there has changed since the plan was made: planning again")
                 plan = planned(run.place, manifests, run.screen, check_new=False, usual=run.recorder.look())
                 if problems := [one.problem for one in plan.compared if one.problem]:
                     done = ApplyResult.foreseen(plan.compared, refused=True)
@@ -211,8 +216,24 @@ def _waited(run: Run, applied: ApplyResult, plan: Planned, pruned: PruneResult) 
     problems = unready(waited, run.timeout)
     if problems and follower.trouble:
         problems += follower.trouble.problems
+    problems += _overtaken(run, plan)
     code = ExitCode.NOT_READY if problems else ExitCode.OK
     return _result(run, applied, code, problems, waited=waited, plan=plan, pruned=pruned)
+
+
+def _overtaken(run: Run, plan: Planned) -> list[Problem]:
+    """That another deploy has changed what this one applied: then it is the other's that is ready."""
+    from wtsctl.commands.planned import overtaken
+    from wtsctl.errors import Problem
+
+    newer = run.recorder.newer()
+    changed = overtaken(run.place, plan) if newer else []
+    if not newer or not changed:
+        return []
+    more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""  # noqa: PLR2004
+    text = f"revision {newer.revision}, by {newer.user}, has changed {', '.join(changed[:3])}{more} meanwhile"
+    hint = f"`wtsctl history {newer.revision}` shows it, and `wtsctl diff` what is not as this models.yaml says"
+    return [Problem("deploy.overtaken", text, hint=hint)]
 
 
 def _result(

@@ -23,7 +23,7 @@ class Writing:
         record: hears that the plan is about to be written.
 
     Attributes:
-        stale: another deploy was waited for, and the plan does not hold any more.
+        stale: the lock is held, and the plan does not hold any more.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Writing:
 
         Raises:
             ClusterLocked: another one is at work.
-            ClusterRefused: one was, and the plan no longer holds.
+            ClusterRefused: the plan no longer holds.
             ClusterError: the cluster cannot be spoken to.
         """
         from wtsctl.commands.planned import changed
@@ -59,11 +59,12 @@ class Writing:
 
         if self._plan.writes and not self._begun:
             self._begun = True
-            if self._lease.acquire(self._patience):
-                problems = changed(self._place, self._plan, made=True)
-                self.stale = bool(problems)
-                if problems:
-                    raise ClusterRefused.of(problems)
+            self._lease.acquire(self._patience)
+            # Another one may have been at work and be gone: until now nothing kept it away.
+            problems = changed(self._place, self._plan, made=True)
+            self.stale = bool(problems)
+            if problems:
+                raise ClusterRefused.of(problems)
         self._record(self._plan)
 
     def go_on(self) -> None:
@@ -74,3 +75,7 @@ class Writing:
             ClusterError: the cluster cannot be spoken to.
         """
         self._lease.check()
+
+    def still(self) -> None:
+        """Before each object; asks nobody as long as the lock was renewed in time. Raises as `go_on`."""
+        self._lease.still()
