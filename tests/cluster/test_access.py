@@ -149,7 +149,11 @@ def test_a_forbidden_namespace(catalog: MakeCatalog, client: Client, space: str,
     namespace(client, space)
     limited = changed(user={"token": token_for(client, space, [])})
     wtsctl = catalog("only", kubeconfig=limited)
-    for command in ("deploy", "status", "delete"):
+    refused = wtsctl.json("deploy")
+    assert refused.code == 4
+    assert {one["code"] for one in refused.errors} == {"preflight.permissions"}
+    assert any("list" in one["message"] and "deployments" in one["message"] for one in refused.errors)
+    for command in ("status", "delete"):
         done = wtsctl.json(command, *(["--yes"] if command == "delete" else []))
         assert done.code == 4, command
         assert done.errors[0]["code"] == "cluster.refused"

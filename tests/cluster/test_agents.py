@@ -186,7 +186,8 @@ def test_documented_loop(
     kubectl: Callable[..., subprocess.CompletedProcess[str]],
 ) -> None:
     """Patching again and again leaves a Deployment of client-side apply to those who made it, and they leave ours."""
-    objects.delete(client, DEPLOYMENT, space, "chat-agent")
+    # In the background, so that it is gone with the answer.
+    client.request("DELETE", DEPLOYMENT.path(space, "chat-agent"))
     client_side(kubectl, theirs)
     before = objects.get(client, DEPLOYMENT, space, "chat-agent")
     generations = []
@@ -244,7 +245,8 @@ def test_documented_pipe_takes_over_after_client_side_apply(
     kubectl: Callable[..., subprocess.CompletedProcess[str]],
 ) -> None:
     """What the page warns of: kubectl then counts all of the Deployment as ours, and its next apply is refused."""
-    objects.delete(client, DEPLOYMENT, space, "chat-agent")
+    # In the background, so that it is gone with the answer.
+    client.request("DELETE", DEPLOYMENT.path(space, "chat-agent"))
     client_side(kubectl, theirs)
     text = rendered(space, tmp_path)
     apply = ("apply", "--server-side", f"--field-manager={FIELD_MANAGER}", "-f", "-")
