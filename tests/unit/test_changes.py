@@ -12,6 +12,8 @@ from wtsctl.plan.impact import Effect, Served, disruptive, impacts, makes_pods
 from wtsctl.plan.unchanged import unchanged
 from wtsctl.report.changes import ChangeReport, field_lines
 
+READY: dict[str, Any] = {"status": {"replicas": 1, "readyReplicas": 1}}
+
 
 def deployment(replicas: int | None = 1, image: str = "x:1", **spec: Any) -> dict[str, Any]:
     """A Deployment of one container."""
@@ -118,7 +120,13 @@ RESTART = "restarts granite: {}, up to 15 min without it"
         (change("spec.replicas"), deployment(3), deployment(0), "stops granite: 3 pods, 12 GPUs free"),
         (change("spec.replicas"), deployment(0), deployment(1), "starts granite: 4 GPUs, up to 15 min"),
         (change("spec.template.x"), deployment(0), deployment(0), "granite stays off"),
-        (change("metadata.labels.x"), deployment(), deployment(), "granite keeps serving"),
+        (change("metadata.labels.x"), deployment() | READY, deployment(), "granite keeps serving"),
+        (
+            change("metadata.labels.x"),
+            deployment() | {"status": {"replicas": 1, "unavailableReplicas": 1}},
+            deployment(),
+            "granite does not serve now, and nothing about its pods changes",
+        ),
         (change("spec.template.x"), deployment(5), deployment(None), ROLLING.format("5 pods, 20 GPUs")),
         (change(action=Action.PRUNE), deployment(), deployment(), "stops granite: 4 GPUs free"),
         (change(action=Action.RECREATE), deployment(2), deployment(2), RESTART.format("2 pods, 8 GPUs")),
@@ -179,7 +187,10 @@ def test_what_a_person_is_asked_about(one: Change, pods: bool, asked: bool) -> N
 
 def test_what_keeps_serving_stands_in_one_line() -> None:
     """Beside those that restart; where nothing does, there is nothing to say."""
-    wanted = [(change("spec.template.x"), deployment(), deployment()), (change("metadata.x"), _named("n"), _named("n"))]
+    wanted = [
+        (change("spec.template.x"), deployment(), deployment()),
+        (change("metadata.x"), _named("n") | READY, _named("n")),
+    ]
     found = impacts(wanted, [SERVED, Served("watt", "llm", "n", 1, 60.0)], [])
     assert list(ChangeReport([], found).effects()) == [
         "  restarts granite: 4 GPUs, up to 15 min without it",

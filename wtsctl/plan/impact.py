@@ -40,6 +40,7 @@ class Effect(StrEnum):
     STOPS = "stops"
     SCALES = "scales"
     KEEPS_SERVING = "keeps-serving"
+    KEEPS_DOWN = "keeps-down"
     KEEPS_OFF = "keeps-off"
 
 
@@ -247,7 +248,12 @@ def _impact(
             text = f"restarts {server.name}: {what(before)}, {span} without it"
         return made(Effect.RESTARTS, before, text)
     if before == after:
-        return made(Effect.KEEPS_SERVING, before, f"{server.name} keeps serving")
+        # A Deployment without a ready pod says nothing of ready pods.
+        down = (
+            live is not None and live.get("kind") == "Deployment" and "readyReplicas" not in (live.get("status") or {})
+        )
+        text = "does not serve now, and nothing about its pods changes" if down else "keeps serving"
+        return made(Effect.KEEPS_DOWN if down else Effect.KEEPS_SERVING, before, f"{server.name} {text}")
     text = f"scales {server.name} from {before} to {after}: "
     text += f"{what(after - before)} more, {span}" if after > before else f"{what(before - after)} free"
     return made(Effect.SCALES, abs(after - before), text)
