@@ -3,7 +3,8 @@
 The tests of a file stay together and in order, since many share what a module's fixture made. Those of `tests/e2e`
 stay together as a whole: they share one node, and some look at the mounts, links and cgroups of the machine. So do
 those of `tests/cluster`, whose API servers would otherwise be waited for by two. Both take longest and wait most, so
-they begin first, and everything else is done by whoever is free.
+they begin first, and everything else is done by whoever is free. Files of `tests/cluster` that make neither nodes nor
+kinds, and look at nothing beyond their own namespaces, are dealt out by themselves.
 
 Groups by mark, xdist's `--dist loadgroup`, would need no code. But xdist 3.8 writes the group into `Item._nodeid`,
 which pytest 9.2 no longer reads, so that each test becomes a group of its own without a word.
@@ -17,6 +18,9 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 _TOGETHER = ("tests/e2e/", "tests/cluster/")
+_APART = frozenset(
+    f"tests/cluster/test_{name}.py" for name in ("faults", "history", "killed_api_server", "lease", "prune")
+)
 # The longest first, so that no process is left alone with it at the end.
 _ORDER = (*_TOGETHER, "tests/http/", "")
 
@@ -26,6 +30,8 @@ class _ByFile(LoadScopeScheduling):  # type: ignore[misc] # xdist has no types
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
+        if file in _APART:
+            return file
         return next((folder for folder in _TOGETHER if file.startswith(folder)), file)
 
 
