@@ -223,7 +223,9 @@ def changed(place: Place, plan: Planned, *, made: bool = False) -> list[Problem]
     compared = [one for one in plan.compared if not made or one.manifest.stage is not Stage.NAMESPACE]
     if not any(one.write and (made or one.live is not None) for one in compared):
         return []
-    now = prepare(place.client, place.discovery, [one.manifest for one in compared], place.labels, place.options)
+    # All of them, since some bring the kinds of others.
+    manifests = [one.manifest for one in plan.compared]
+    now = prepare(place.client, place.discovery, manifests, place.labels, place.options)
     found = moved(compared, now)
     if made:
         new = [one for one in compared if one.action is Action.CREATE]
