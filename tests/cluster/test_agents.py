@@ -178,6 +178,13 @@ def patched(
     return kubectl("patch", *how, "-f", part_file, f"--patch-file={part_file}")
 
 
+def made_anew(client: Client, space: str, kubectl: Callable[..., Any], theirs: Any) -> None:
+    """Have client-side apply make the Deployment instead of whoever made it."""
+    # In the background, so that it is gone with the answer.
+    client.request("DELETE", DEPLOYMENT.path(space, "chat-agent"))
+    client_side(kubectl, theirs)
+
+
 def test_documented_loop(
     client: Client,
     space: str,
@@ -186,9 +193,7 @@ def test_documented_loop(
     kubectl: Callable[..., subprocess.CompletedProcess[str]],
 ) -> None:
     """Patching again and again leaves a Deployment of client-side apply to those who made it, and they leave ours."""
-    # In the background, so that it is gone with the answer.
-    client.request("DELETE", DEPLOYMENT.path(space, "chat-agent"))
-    client_side(kubectl, theirs)
+    made_anew(client, space, kubectl, theirs)
     before = objects.get(client, DEPLOYMENT, space, "chat-agent")
     generations = []
     for _ in range(2):
@@ -245,9 +250,7 @@ def test_documented_pipe_takes_over_after_client_side_apply(
     kubectl: Callable[..., subprocess.CompletedProcess[str]],
 ) -> None:
     """What the page warns of: kubectl then counts all of the Deployment as ours, and its next apply is refused."""
-    # In the background, so that it is gone with the answer.
-    client.request("DELETE", DEPLOYMENT.path(space, "chat-agent"))
-    client_side(kubectl, theirs)
+    made_anew(client, space, kubectl, theirs)
     text = rendered(space, tmp_path)
     apply = ("apply", "--server-side", f"--field-manager={FIELD_MANAGER}", "-f", "-")
     assert kubectl(*apply, text=text).returncode == 0

@@ -12,6 +12,7 @@ from wtsctl.cluster import objects
 from wtsctl.cluster.discovery import CONFIG_MAP
 from wtsctl.cluster.faults import ApiRefused
 from wtsctl.plan.history import STATE, Entry, entry, manifests, surplus, unpacked
+from wtsctl.plan.membership import bookkeeping_labels
 
 if TYPE_CHECKING:
     from wtsctl.cluster.client import Client
@@ -180,11 +181,7 @@ class History:
 
     @property
     def _labels(self) -> dict[str, str]:
-        return {
-            "app.kubernetes.io/component": COMPONENT,
-            "app.kubernetes.io/managed-by": objects.FIELD_MANAGER,
-            "app.kubernetes.io/part-of": self._catalog,
-        }
+        return bookkeeping_labels(self._catalog, COMPONENT)
 
     def _name(self, revision: int) -> str:
         return f"wtsctl-{self._catalog}.v{revision}"

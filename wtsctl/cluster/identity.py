@@ -6,6 +6,7 @@ import getpass
 import os
 import socket
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 from uuid import uuid4
@@ -27,8 +28,11 @@ def local_user() -> str:
     return f"{user}@{socket.gethostname()}"
 
 
+@lru_cache
 def cluster_user(client: Client) -> str:
     """Whom the cluster takes us for; empty where it does not say (before Kubernetes 1.28).
+
+    Asked once: the lock, the record and the checks all name it.
 
     Raises:
         ClusterError: the cluster cannot be spoken to.

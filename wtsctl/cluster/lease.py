@@ -14,6 +14,7 @@ from wtsctl.cluster.faults import ApiRefused
 from wtsctl.cluster.identity import Holder, has_ended
 from wtsctl.errors import ClusterError, ClusterLocked, Problem
 from wtsctl.health.holding import Holding, Watch
+from wtsctl.plan.membership import bookkeeping_labels
 
 if TYPE_CHECKING:
     from wtsctl.cluster.client import Client, Object
@@ -174,11 +175,7 @@ class Lease:
         """Make the Lease; returns None where it is ours now, else the one that is there."""
         me, now = self._me, _now()
         spec = {"acquireTime": now, "renewTime": now, "leaseTransitions": 0}
-        labels = {
-            "app.kubernetes.io/component": "lock",
-            "app.kubernetes.io/managed-by": objects.FIELD_MANAGER,
-            "app.kubernetes.io/part-of": self._catalog,
-        }
+        labels = bookkeeping_labels(self._catalog, "lock")
         body = {
             "apiVersion": LEASE.api_version,
             "kind": LEASE.kind,

@@ -7,6 +7,11 @@ import sys
 import typer
 
 
+def may_ask(*, yes: bool) -> bool:
+    """Whether there is a person to be asked, who has not said yes beforehand."""
+    return not yes and sys.stdin.isatty() and sys.stderr.isatty()
+
+
 def agreed(question: str) -> bool:
     """Whether the person at the terminal says yes; Ctrl-C and the end of input are a no."""
     try:

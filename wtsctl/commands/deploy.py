@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -126,6 +125,7 @@ def deploy(
         from wtsctl.cluster.config import connect
         from wtsctl.cluster.discovery import Discovery
         from wtsctl.cluster.prepare import Options
+        from wtsctl.commands.asking import may_ask
         from wtsctl.commands.desired import desired, read, served
         from wtsctl.commands.membership import members
         from wtsctl.commands.planned import Place, recreating
@@ -172,7 +172,7 @@ def deploy(
             patience,
             wait=not (no_wait or dry_run) and bool(looked.subjects),
             dry_run=dry_run,
-            ask=not yes and sys.stdin.isatty() and sys.stderr.isatty(),
+            ask=may_ask(yes=yes),
             ignored=ignored,
         )
         return rollout(run, manifests)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -66,6 +65,7 @@ def rollback(
         from wtsctl.cluster.discovery import Discovery
         from wtsctl.cluster.history import History
         from wtsctl.cluster.prepare import Options
+        from wtsctl.commands.asking import may_ask
         from wtsctl.commands.desired import served
         from wtsctl.commands.membership import Members, own_secrets
         from wtsctl.commands.planned import Place, recreating
@@ -123,7 +123,7 @@ def rollback(
             patience,
             wait=not (no_wait or dry_run) and bool(looked.subjects),
             dry_run=dry_run,
-            ask=not yes and sys.stdin.isatty() and sys.stderr.isatty(),
+            ask=may_ask(yes=yes),
             ignored=ignored,
         )
         return rollout(run, manifests)

@@ -134,6 +134,15 @@ def is_other(item: Mapping[str, Any], home: Home, known: Scope | None = None) ->
     return any(labels.get(key, home.id) != home.id for key in (PART_OF, ID))
 
 
+def bookkeeping_labels(catalog: str, component: str) -> dict[str, str]:
+    """The labels of what wtsctl keeps for itself beside a catalog: its lock, its records, the record of its members."""
+    return {
+        "app.kubernetes.io/component": component,
+        "app.kubernetes.io/managed-by": _TOOL,
+        "app.kubernetes.io/part-of": catalog,
+    }
+
+
 def parent(home: Home, scope: Scope) -> dict[str, Any]:
     """The parent of a set, to be applied."""
     places = [(version, kind, namespace) for version, kind, namespace, _ in scope.named]
@@ -149,9 +158,7 @@ def parent(home: Home, scope: Scope) -> dict[str, Any]:
             # No instance among them: that of a model would have `delete MODEL` take it.
             "labels": {
                 "app.kubernetes.io/name": _COMPONENT,
-                "app.kubernetes.io/component": _COMPONENT,
-                "app.kubernetes.io/part-of": home.catalog,
-                "app.kubernetes.io/managed-by": _TOOL,
+                **bookkeeping_labels(home.catalog, _COMPONENT),
                 ID: home.id,
             },
             "annotations": {
