@@ -45,6 +45,14 @@ class Ran:
         return errors
 
     @property
+    def why(self) -> str:
+        """What a test that expected another exit code shows: the errors, and what holds back which model."""
+        held = [one for one in self.data.get("models", ()) if not one.get("ready")]
+        keys = ("name", "phase", "reason", "message", "events", "log")
+        lines = [*self.errors, *({key: one.get(key) for key in keys} for one in held)]
+        return f"exit code {self.code} after {self.seconds:.0f} s\n" + "\n".join(map(str, lines)) + f"\n{self.stderr}"
+
+    @property
     def outcomes(self) -> dict[str, str]:
         """Outcome by identity, of deploy and delete."""
         return {one["identity"]: one["outcome"] for one in self.data["objects"]}

@@ -58,7 +58,7 @@ def guarded(node: Cluster, space: str, client: Client, tmp_path_factory: pytest.
         first = wtsctl("deploy", "-v", "--timeout", "5m", timeout=400)
     finally:
         del os.environ["WTSCTL_TEST_KEY"]
-    assert first.code == 0, first.stdout + first.stderr
+    assert first.code == 0, first.why
     assert KEY not in first.stdout + first.stderr
     assert secret_value(client, space, "guarded-key", "token") == KEY
     yield wtsctl
@@ -69,10 +69,10 @@ def guarded(node: Cluster, space: str, client: Client, tmp_path_factory: pytest.
 def test_without_the_variable_the_key_comes_from_the_cluster(guarded: Wtsctl) -> None:
     """Status and smoke-test read the Secret, reach the pod through a port-forward, and show no key."""
     status = guarded.json("status")
-    assert status.code == 0, status.stdout
+    assert status.code == 0, status.why
     assert "guarded" in status.data["models"][0]["serves"]
     smoke = guarded.json("smoke-test", "--samples")
-    assert smoke.code == 0, smoke.stdout + smoke.stderr
+    assert smoke.code == 0, smoke.why
     (model,) = smoke.data["models"]
     assert (model["via"], model["verdict"], model["prompts"][0]["answered"]) == ("forward", "PASS", 5)
     shown = guarded("smoke-test", "-v", "-v")

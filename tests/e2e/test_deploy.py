@@ -52,7 +52,7 @@ def deployed(node: Cluster, space: str, client: Client, tmp_path_factory: pytest
     catalog.write_text(CATALOG.format(space=space, image=IMAGE) + "".join(ENTRY.format(name=name) for name in MODELS))
     wtsctl = Wtsctl(catalog, node.kubeconfig)
     first = wtsctl.json("deploy", "--timeout", "5m", timeout=400)
-    assert first.code == 0, first.stdout + first.stderr
+    assert first.code == 0, first.why
     assert {one["name"]: one["verdict"] for one in first.data["models"]} == dict.fromkeys(MODELS, "ready")
     for one in first.data["models"]:
         assert sorted(one["serves"]) == [one["name"], f"{one['name']}-alias"]

@@ -113,7 +113,7 @@ def served(node: Cluster, cache: Path, space: str, tmp_path_factory: pytest.Temp
     os.environ["WTSCTL_TEST_KEY"] = KEY
     try:
         first = wtsctl("deploy", "--timeout", "5m", timeout=400)
-        assert first.code == 0, first.stdout + first.stderr
+        assert first.code == 0, first.why
         assert "warning" not in first.stderr.lower(), first.stderr
         yield wtsctl
     finally:
@@ -126,10 +126,10 @@ def test_the_job_downloaded_and_the_server_answers(served: Wtsctl, client: Clien
     (job,) = objects.list_all(client, JOB, space)[0]
     assert job["status"]["succeeded"] == 1
     status = served.json("status")
-    assert status.code == 0, status.stdout
+    assert status.code == 0, status.why
     assert sorted(status.data["models"][0]["serves"]) == ["served", "served-alias"]
     smoke = served.json("smoke-test", "--repeat", "2")
-    assert smoke.code == 0, smoke.stdout
+    assert smoke.code == 0, smoke.why
     assert KEY not in status.stdout + smoke.stdout
     again = served.json("deploy")
     assert (again.code, set(again.outcomes.values())) == (0, {"unchanged"})
@@ -156,7 +156,7 @@ def test_a_download_that_fails_is_the_models_failure(served: Wtsctl, client: Cli
 def test_nothing_stays(served: Wtsctl, client: Client, space: str) -> None:
     """Delete takes the Jobs, their pods and the budget along, so that the namespace can go too."""
     done = served.json("delete", "--yes", timeout=240)
-    assert done.code == 0, done.stdout + done.stderr
+    assert done.code == 0, done.why
     kinds = {identity.split("/")[-2] for identity in done.outcomes}
     assert {"Job", "PodDisruptionBudget", "Deployment", "Service", "ConfigMap", "Namespace"} <= kinds
     assert objects.list_all(client, POD, space)[0] == []
