@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 START_SECONDS = 60.0
 ALIAS = "smollm2-135m"
+_SERVING = re.compile(r"llama-server: serving \S+ at (http://\S+)\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +68,12 @@ def serving(command: Sequence[str], environment: Mapping[str, str], log: Path) -
 def _wait(child: subprocess.Popen[bytes], log: Path) -> str:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and child.poll() is None:
-        # The server writes its address once the model is loaded, since the kernel chose the port.
-        for line in log.read_text(errors="replace").splitlines():
-            if line.startswith("llama-server: serving "):
-                url = line.rpartition(" ")[2]
-                assert httpx.get(f"{url}/health").json() == {"status": "ok"}
-                return url
+        # The server writes its address once the model is loaded, since the kernel chose the port. llama.cpp logs from
+        # a thread of its own, whose half-written line can stand before it.
+        if said := _SERVING.search(log.read_text(errors="replace")):
+            url = said[1]
+            assert httpx.get(f"{url}/health").json() == {"status": "ok"}
+            return url
         time.sleep(0.05)
     pytest.fail(f"llama.cpp's server did not start:\n{log.read_text(errors='replace')}")
 
