@@ -47,6 +47,10 @@ class Api:
         if status not in {http.client.OK, http.client.CREATED, http.client.CONFLICT}:
             raise SandboxError(f"cannot create {path}/{body['metadata']['name']}: {answer.get('message', status)}")
 
+    def delete(self, path: str) -> None:
+        """Delete an object at once, if it is there."""
+        self._request("DELETE", f"{path}?gracePeriodSeconds=0")
+
     def _request(self, method: str, path: str, body: dict[str, Any] | None = None) -> tuple[int, dict[str, Any]]:
         connection = http.client.HTTPSConnection(
             str(self._url.hostname), self._url.port, timeout=_TIMEOUT, context=self._context

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wtsctl.errors import NotReadyError, SandboxError
 from wtsctl.sandbox import api, images, launch, logs
+from wtsctl.sandbox.firstpod import FirstPod
 from wtsctl.sandbox.imports import IMAGES, Node
 from wtsctl.sandbox.supply import images_missing
 
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
 _LOOK = 0.05
 # A component that died so often before it worked once will not work.
 _DEATHS = 4
+_FIRST_POD = ("a first pod",)
 
 
 def wait(layout: Layout, plan: Mapping[str, Any], progress: Progress, timeout: float) -> None:
@@ -29,6 +34,7 @@ def wait(layout: Layout, plan: Mapping[str, Any], progress: Progress, timeout: f
     node = bool(plan["wanted"]["node"])
     client = api.Api(plan["server"], layout.pki)
     importing = _Importing(layout, plan, progress) if node else None
+    first = FirstPod(client, lambda: _restart_kubelet(layout, progress), time.monotonic) if node else None
     granted = False
     doing = f"start the sandbox {layout.name!r}"
     while True:
@@ -38,13 +44,7 @@ def wait(layout: Layout, plan: Mapping[str, Any], progress: Progress, timeout: f
             granted = True
         if importing is not None and "containerd" not in waiting:
             importing.begin()
-        if not waiting:
-            if not api.accounts_ready(client):
-                waiting = ("the ServiceAccount default",)
-            elif node and not api.node_ready(client):
-                waiting = ("the node",)
-            elif importing is not None and not importing.done():
-                waiting = ("images",)
+        waiting = waiting or _left(client, importing, first)
         if not waiting:
             progress("", doing=doing)
             return
@@ -79,10 +79,34 @@ def _waiting(layout: Layout, plan: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(item["name"] for item in plan["components"] if not known.get(item["name"], {}).get("healthy", False))
 
 
+def _left(client: api.Api, importing: _Importing | None, first: FirstPod | None) -> tuple[str, ...]:
+    """What is not done, once all components work; the last two are a node's."""
+    if not api.accounts_ready(client):
+        return ("the ServiceAccount default",)
+    if importing is None or first is None:
+        return ()
+    if not api.node_ready(client):
+        return ("the node",)
+    if not importing.done():
+        return ("images",)
+    return () if first.ran() else _FIRST_POD
+
+
+def _restart_kubelet(layout: Layout, progress: Progress) -> None:
+    """End the kubelet, which init starts again."""
+    document = launch.report(layout)
+    pid = document["components"]["kubelet"]["pid"] if document else None
+    if pid:
+        progress("no pod runs although the node is ready: starting the kubelet again")
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
 def _last_lines(layout: Layout, waiting: tuple[str, ...]) -> str:
-    """The last lines of the first component that is waited for, if it is one."""
-    log = layout.logs / f"{waiting[0]}.log"
-    return f"\n  {waiting[0]}:{logs.tail(log)}" if log.exists() else ""
+    """The last lines of the first component that is waited for; of the kubelet, where it is a pod."""
+    name = "kubelet" if waiting == _FIRST_POD else waiting[0]
+    log = layout.logs / f"{name}.log"
+    return f"\n  {name}:{logs.tail(log)}" if log.exists() else ""
 
 
 class _Importing:
