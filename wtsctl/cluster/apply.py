@@ -20,7 +20,7 @@ from wtsctl.render.job import Stage
 from wtsctl.render.manifest import Manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from wtsctl.cluster.client import Client
 
@@ -105,17 +105,19 @@ def apply_all(
     planned = {_id(one.manifest): one for one in compared}
     run = _Run(client, prepared, options, note, still)
     due = list(before)
-    for number, group in groupby(prepared.manifests, key=lambda one: one.stage):
-        stage = list(group)
-        while due and number is not Stage.NAMESPACE and run.goes_on:
-            run.guarded(due.pop(0))
-        steps = [planned.get(_id(one)) or _unplanned(prepared, one) for one in stage]
-        if run.goes_on and number is not Stage.NAMESPACE and any(one.write for one in steps):
-            run.guarded(between)
-        if run.goes_on:
-            run.stage(steps)
-        if run.goes_on:
-            run.guarded(partial(_served, client, prepared, stage, sleep))
+    # Also between two requests: what is done and what is not has to be said.
+    with run.interruptible():
+        for number, group in groupby(prepared.manifests, key=lambda one: one.stage):
+            stage = list(group)
+            while due and number is not Stage.NAMESPACE and run.goes_on:
+                run.guarded(due.pop(0))
+            steps = [planned.get(_id(one)) or _unplanned(prepared, one) for one in stage]
+            if run.goes_on and number is not Stage.NAMESPACE and any(one.write for one in steps):
+                run.guarded(between)
+            if run.goes_on:
+                run.stage(steps)
+            if run.goes_on:
+                run.guarded(partial(_served, client, prepared, stage, sleep))
     return ApplyResult(
         tuple(run.done.get(_id(one)) or Applied(one, Outcome.NOT_APPLIED) for one in prepared.manifests),
         run.error,
@@ -141,14 +143,21 @@ class _Run:
         """Whether there is anything to be done after this."""
         return not (self.error or self.interrupted or any(one.outcome in _ENDING for one in self.done.values()))
 
-    def guarded(self, do: Callable[[], None]) -> None:
-        """Do something that may end it."""
+    @contextlib.contextmanager
+    def interruptible(self) -> Iterator[None]:
+        """Ctrl-C ends what is in here, and not the telling of it."""
         try:
-            do()
+            yield
         except KeyboardInterrupt:
             self._interrupt()
-        except ClusterError as broke:
-            self.error = broke
+
+    def guarded(self, do: Callable[[], None]) -> None:
+        """Do something that may end it."""
+        with self.interruptible():
+            try:
+                do()
+            except ClusterError as broke:
+                self.error = broke
 
     def stage(self, steps: Sequence[Compared]) -> None:
         """Apply what has to be sent, all of it at once."""

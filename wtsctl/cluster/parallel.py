@@ -20,7 +20,7 @@ _LOOK_SECONDS = 0.05
 
 
 class Work(Generic[Item, Found]):
-    """What is being done for every item; it begins at once.
+    """What is done for every item; it begins when `as_done` is first asked, so that Ctrl-C finds who waits for it.
 
     Args:
         do: called for each item, in a thread.
@@ -40,17 +40,17 @@ class Work(Generic[Item, Found]):
         *,
         last: Callable[[Found], bool] = lambda _: False,
     ) -> None:
-        self._do, self._items, self._last = do, list(items), last
+        self._do, self._items, self._last, self._at_once = do, list(items), last, at_once
         self._lock = threading.Lock()
         self._begun = 0
         self._stopped = False
         self._news: queue.SimpleQueue[int] = queue.SimpleQueue()
         self.results: dict[int, tuple[Found | None, BaseException | None]] = {}
-        for _ in range(min(at_once, len(self._items))):
-            threading.Thread(target=self._work, daemon=True).start()
 
     def as_done(self) -> Iterator[int]:
-        """The number of each item as it is done; of what was stopped only what had begun."""
+        """The number of each item as it is done; of what was stopped only what had begun. To be asked once."""
+        for _ in range(min(self._at_once, len(self._items))):
+            threading.Thread(target=self._work, daemon=True).start()
         told = 0
         while told < self._wanted():
             yield self._news.get()
