@@ -58,7 +58,7 @@ def guarded(node: Cluster, space: str, client: Client, tmp_path_factory: pytest.
         first = wtsctl("deploy", "-v", "--timeout", "5m", timeout=400)
     finally:
         del os.environ["WTSCTL_TEST_KEY"]
-    assert first.code == 0, first.why
+    assert first.code == 0, first.stdout + first.stderr
     assert KEY not in first.stdout + first.stderr
     assert secret_value(client, space, "guarded-key", "token") == KEY
     yield wtsctl

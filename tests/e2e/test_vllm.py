@@ -113,7 +113,7 @@ def served(node: Cluster, cache: Path, space: str, tmp_path_factory: pytest.Temp
     os.environ["WTSCTL_TEST_KEY"] = KEY
     try:
         first = wtsctl("deploy", "--timeout", "5m", timeout=400)
-        assert first.code == 0, first.why
+        assert first.code == 0, first.stdout + first.stderr
         assert "warning" not in first.stderr.lower(), first.stderr
         yield wtsctl
     finally:

@@ -80,7 +80,7 @@ def _waiting(layout: Layout, plan: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _left(client: api.Api, importing: _Importing | None, first: FirstPod | None) -> tuple[str, ...]:
-    """What is not done, once all components work; the last two are a node's."""
+    """What is not done, once all components work; all but the first are a node's."""
     if not api.accounts_ready(client):
         return ("the ServiceAccount default",)
     if importing is None or first is None:
