@@ -46,7 +46,7 @@ class Ran:
 
     @property
     def why(self) -> str:
-        """What a test that expected another exit code of `-o json` shows: the errors, and what holds back which model."""
+        """What a test that expected another exit code of `-o json` shows: the errors, and what holds back a model."""
         held = [one for one in self.data.get("models", ()) if not one.get("ready")]
         keys = ("name", "phase", "reason", "message", "events", "log")
         lines = [*self.errors, *({key: one.get(key) for key in keys} for one in held)]
