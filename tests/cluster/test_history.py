@@ -200,7 +200,8 @@ def test_cut_short_while_models_start(catalog: MakeCatalog, client: Client, spac
     change(wtsctl, ("replicas: 0", "replicas: 1"))
     for revision, number, code, result in ((2, SIGKILL, -SIGKILL, "started"), (3, SIGTERM, 130, "interrupted")):
         with started(wtsctl, "deploy") as process:
-            wait_for(lambda: records.entries()[0].complete and records.entries()[0].revision == revision)  # noqa: B023
+            # Of one list: between two, the former record's completeness would count for the newest.
+            wait_for(lambda: any(one.complete for one in records.entries() if one.revision == revision))  # noqa: B023
             process.send_signal(number)
             process.communicate(timeout=30)
         newest = records.entries()[0]
