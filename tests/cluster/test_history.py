@@ -198,10 +198,15 @@ def test_cut_short_while_models_start(catalog: MakeCatalog, client: Client, spac
     records = History(client, space, space)
     # No node is there for it.
     change(wtsctl, ("replicas: 0", "replicas: 1"))
+
+    def waits(revision: int) -> bool:
+        """Whether all was applied and recorded, of one list, and then the lock given back, which is not waited with."""
+        complete = any(one.complete for one in records.entries() if one.revision == revision)
+        return complete and not objects.list_all(client, LEASE, space)[0]
+
     for revision, number, code, result in ((2, SIGKILL, -SIGKILL, "started"), (3, SIGTERM, 130, "interrupted")):
         with started(wtsctl, "deploy") as process:
-            # Of one list: between two, the former record's completeness would count for the newest.
-            wait_for(lambda: any(one.complete for one in records.entries() if one.revision == revision))  # noqa: B023
+            wait_for(lambda: waits(revision))  # noqa: B023
             process.send_signal(number)
             process.communicate(timeout=30)
         newest = records.entries()[0]

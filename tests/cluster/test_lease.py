@@ -123,6 +123,17 @@ def test_a_holder_that_was_killed_is_replaced(locks: Locks, client: Client, spac
         objects.get(client, LEASE, space, "wtsctl-it")
 
 
+def test_one_that_was_written_meanwhile_is_given_back(locks: Locks, client: Client, space: str) -> None:
+    """Another version than the one that its holder knows, as after a renewal that was broken off, goes too."""
+    lock = locks("first", seconds=60)
+    lock.acquire(0)
+    path = LEASE.path(space, "wtsctl-it")
+    body = {"spec": {"renewTime": "2026-01-01T00:00:00.000000Z"}}
+    client.exchange("PATCH", path, body=body, content_type="application/merge-patch+json")
+    lock.release()
+    assert objects.list_all(client, LEASE, space)[0] == []
+
+
 def test_a_lost_lock_is_noticed(locks: Locks, client: Client, space: str) -> None:
     """Whoever had its Lease deleted, or taken, hears of it before writing on, and does not delete the other's."""
     now = [0.0]

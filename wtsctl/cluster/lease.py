@@ -147,17 +147,30 @@ class Lease:
         with self._lock:
             if self._ours is None or self._lost:
                 return
-            metadata, self._ours = self._ours["metadata"], None
+            ours, self._ours = self._ours, None
+        try:
+            there: Object | None = ours
+            # Until it is gone, or somebody else's: a renewal that Ctrl-C broke off may have reached the API server, and
+            # then it is another version than the one that we know.
+            while there is not None and _annotations(there).get(_RUN) == self._me.run:
+                if self._deleted(there):
+                    return
+                there = self._look()
+        except ClusterError as error:
+            self._kept(error)
+
+    def _deleted(self, there: Object) -> bool:
+        """Delete just this version of the Lease; False where it is another one by now."""
         # In the background: in the foreground it would stay until a controller has seen it.
         body: Object = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"}
-        body["preconditions"] = {"uid": metadata["uid"], "resourceVersion": metadata["resourceVersion"]}
+        body["preconditions"] = {key: there["metadata"][key] for key in ("uid", "resourceVersion")}
         try:
             self._client.request("DELETE", self._path, body=body, where=self.identity)
         except ApiRefused as error:
             if error.status not in {_NOT_FOUND, _CONFLICT}:
-                self._kept(error)
-        except ClusterError as error:
-            self._kept(error)
+                raise
+            return error.status == _NOT_FOUND
+        return True
 
     def _kept(self, error: ClusterError) -> None:
         self._warn(f"warning: the lock could not be given back, and ends in {self._seconds:g} s: {error.problems[0]}")
